@@ -1,0 +1,158 @@
+/* ns: a component's namespace: a mount table over trees, with unions, and the coherent cache of
+ * each tree.
+ *
+ * A tree is one attached session with one file server (node!service!tree) and what its leases let
+ * us remember: attributes, names, listings and small contents. A node is one file as the namespace
+ * sees it; its number is what the FUSE face uses. The mount table is keyed by the identity of the
+ * mount point and keeps names for the text form. A mount is attached when it is first touched.
+ * Everything is asynchronous on one loop thread: each operation calls its done exactly once,
+ * possibly before it returns, and can be cancelled until then.
+ *
+ * Rules. A lookup tries the elements of a union in order. Create goes to the first element bound
+ * with -c; if that refuses, the create fails. A union's listing drops names that it has already
+ * given. A mount point need not exist in the tree below: it is then shown as an empty directory
+ * made by the namespace.
+ */
+#ifndef COGNU_NS_H
+#define COGNU_NS_H
+
+#include <cognu/ninep.h>
+
+struct ns;
+struct ns_node; /* counted: ns_lookup and friends give one reference */
+struct ns_file; /* an open handle */
+struct ns_op;   /* an operation under way; valid until its done is called */
+
+/* What the kernel side must forget. */
+enum ns_inval {
+    NS_INVAL_ATTR,  /* attributes of node */
+    NS_INVAL_DATA,  /* contents and attributes of node (a directory: its listing) */
+    NS_INVAL_ENTRY, /* the entry name of directory node */
+};
+
+struct ns_config {
+    const struct cg_env *env;
+    /* Makes a client for a tree; the namespace frees it by undial. The callbacks in config are the
+     * namespace's own. */
+    cg_err (*dial)(void *ctx, const char *node, const char *service,
+                   const struct ninep_client_config *config, struct ninep_client **out,
+                   struct cg_errbuf *eb);
+    void (*undial)(void *ctx, struct ninep_client *c);
+    /* Called before a lease is given back; must not call into the namespace. name is for
+     * NS_INVAL_ENTRY. */
+    void (*invalidate)(void *ctx, struct ns_node *node, enum ns_inval what, const char *name);
+    void *ctx;
+    const char *self;         /* this node's name: what "." means as a node in mount lines */
+    const char *user;         /* who attaches */
+    uint64_t cache_bytes_max; /* contents kept, 0: 64 MiB */
+};
+
+cg_err ns_new(const struct ns_config *config, struct ns **out);
+void ns_free(struct ns *ns);
+uint64_t ns_tick(struct ns *ns); /* when it next wants to be called, 0: nothing due; the clients
+                                    tick by themselves */
+
+struct ns_node *ns_root(struct ns *ns);
+uint64_t ns_node_id(const struct ns_node *n); /* unique while it lives; the root's is 1 */
+struct ns_node *ns_node_by_id(struct ns *ns,
+                              uint64_t id); /* NULL when unknown; no reference given */
+void ns_node_ref(struct ns_node *n);
+void ns_node_forget(struct ns_node *n, uint64_t refs);
+uint64_t
+ns_node_ino(const struct ns_node *n); /* stable 64-bit inode number from the wide identity */
+
+/* Attributes as given, and until when (monotonic ns) they may be believed; 0: not at all. */
+struct ns_stat {
+    struct ns_node *node;
+    struct ninep_attr attr;
+    uint64_t ino;
+    uint64_t until_ns;
+};
+
+typedef void ns_done(void *aux, cg_err e, const char *detail);
+typedef void ns_stat_done(void *aux, cg_err e, const struct ns_stat *st, const char *detail);
+typedef void ns_data_done(void *aux, cg_err e, const void *data, size_t len,
+                          const char *detail); /* data: during the call */
+typedef void ns_count_done(void *aux, cg_err e, uint64_t count, const char *detail);
+typedef void ns_open_done(void *aux, cg_err e, struct ns_file *f, const struct ns_stat *st,
+                          bool keep_cache, bool direct_io, const char *detail);
+typedef void ns_statfs_done(void *aux, cg_err e, const struct ninep_rstatfs *st,
+                            const char *detail);
+typedef void ns_lock_done(void *aux, cg_err e, const struct ninep_rgetlock *held,
+                          const char *detail);
+
+/* Cancels; done is still called, soon, with CG_ECANCELED or the true outcome. */
+void ns_cancel(struct ns *ns, struct ns_op *op);
+
+/* Each returns the operation, or NULL when done was already called. Names are borrowed during the
+ * call. st->node carries one reference in lookup, make and create. ENOENT may be believed until
+ * st->until_ns too (st is then set, its node NULL). */
+struct ns_op *ns_lookup(struct ns *ns, struct ns_node *dir, const char *name, ns_stat_done *done,
+                        void *aux);
+struct ns_op *ns_getattr(struct ns *ns, struct ns_node *n, ns_stat_done *done, void *aux);
+/* valid and fields as in Tsetattr. f may be NULL. */
+struct ns_op *ns_setattr(struct ns *ns, struct ns_node *n, struct ns_file *f,
+                         const struct ninep_tsetattr *t, ns_stat_done *done, void *aux);
+struct ns_op *ns_readlink(struct ns *ns, struct ns_node *n, ns_data_done *done, void *aux);
+/* mode's type says what is made: directory, symbolic link (target), device, fifo, socket, or
+ * regular file (not opened). */
+struct ns_op *ns_make(struct ns *ns, struct ns_node *dir, const char *name, uint32_t mode,
+                      uint64_t rdev, const char *target, ns_stat_done *done, void *aux);
+struct ns_op *ns_create(struct ns *ns, struct ns_node *dir, const char *name, uint32_t mode,
+                        uint32_t open_flags, ns_open_done *done, void *aux);
+struct ns_op *ns_open(struct ns *ns, struct ns_node *n, uint32_t open_flags, ns_open_done *done,
+                      void *aux); /* also dirs */
+struct ns_op *ns_read(struct ns *ns, struct ns_file *f, uint64_t offset, uint32_t count,
+                      ns_data_done *done, void *aux);
+/* done means that the server or this namespace has the bytes; an error that comes later is told by
+ * flush, fsync or the next write. */
+struct ns_op *ns_write(struct ns *ns, struct ns_file *f, uint64_t offset, const void *data,
+                       uint32_t len, ns_count_done *done, void *aux);
+struct ns_op *ns_flush(struct ns *ns, struct ns_file *f, ns_done *done,
+                       void *aux); /* all writes answered; their first error */
+struct ns_op *ns_fsync(struct ns *ns, struct ns_file *f, bool dataonly, ns_done *done, void *aux);
+void ns_close(struct ns *ns, struct ns_file *f);
+struct ns_node *ns_file_node(const struct ns_file *f);
+/* Gives entries from cookie on to emit until it returns false or the end. plus: each entry comes
+ * with a node reference. */
+typedef bool ns_emit(void *aux, uint64_t next_cookie, const char *name, const struct ns_stat *st);
+struct ns_op *ns_readdir(struct ns *ns, struct ns_file *dir, uint64_t cookie, bool plus,
+                         ns_emit *emit, ns_done *done, void *aux);
+struct ns_op *ns_remove(struct ns *ns, struct ns_node *dir, const char *name, bool is_dir,
+                        ns_done *done, void *aux);
+struct ns_op *ns_rename(struct ns *ns, struct ns_node *dir, const char *name,
+                        struct ns_node *newdir, const char *newname, uint32_t flags, ns_done *done,
+                        void *aux);
+struct ns_op *ns_link(struct ns *ns, struct ns_node *n, struct ns_node *dir, const char *name,
+                      ns_stat_done *done, void *aux);
+struct ns_op *ns_statfs(struct ns *ns, struct ns_node *n, ns_statfs_done *done, void *aux);
+struct ns_op *ns_xattrget(struct ns *ns, struct ns_node *n, const char *name, uint32_t max,
+                          ns_data_done *done, void *aux);
+struct ns_op *ns_xattrset(struct ns *ns, struct ns_node *n, const char *name, const void *value,
+                          uint32_t len, uint32_t flags, ns_done *done, void *aux);
+struct ns_op *ns_lock(struct ns *ns, struct ns_file *f, const struct ninep_tlock *t, ns_done *done,
+                      void *aux);
+struct ns_op *ns_getlock(struct ns *ns, struct ns_file *f, const struct ninep_tgetlock *t,
+                         ns_lock_done *done, void *aux);
+struct ns_op *ns_allocate(struct ns *ns, struct ns_file *f, uint32_t flags, uint64_t offset,
+                          uint64_t length, ns_done *done, void *aux);
+struct ns_op *ns_seek(struct ns *ns, struct ns_file *f, uint32_t whence, uint64_t offset,
+                      ns_count_done *done, void *aux);
+
+/* ---- the mount table
+ * ----------------------------------------------------------------------------------------------------
+ */
+
+/* One line of the text form, executed:
+ *   bind [-a|-b] [-c] NEW OLD          NEW's directory on, after or before OLD
+ *   mount [-a|-b] [-c] NODE!SERVICE[!TREE] OLD
+ *   unmount [NEW] OLD
+ *   node NODE                          /n/NODE: that node's trees, each attached when touched (its
+ * file tree, proc, net ...) jail                               no more bind, mount or unmount Paths
+ * are absolute. done is called when it has taken effect. */
+struct ns_op *ns_ctl(struct ns *ns, const char *line, ns_done *done, void *aux);
+cg_err ns_text(struct ns *ns, struct cg_str *out);   /* replayable: executed in order in a clean
+                                                        namespace it gives the same text */
+cg_err ns_status(struct ns *ns, struct cg_str *out); /* trees, sessions, leases, cache */
+
+#endif
