@@ -18,15 +18,12 @@
 #define CG_CONTAINER(ptr, type, field) ((type *)(void *)((char *)(ptr)-offsetof(type, field)))
 #define CG_PRINTF(fmt, args)           __attribute__((format(printf, fmt, args)))
 
-/* ---- assertions: on in every build
- * ---------------------------------------------------------------------------------- */
+/* ---- assertions: on in every build ---- */
 
 #define cg_assert(cond) ((cond) ? (void)0 : cg_assert_fail(#cond, __FILE__, __LINE__, __func__))
 _Noreturn void cg_assert_fail(const char *cond, const char *file, int line, const char *func);
 
-/* ---- errors
- * ----------------------------------------------------------------------------------------------------------
- */
+/* ---- errors ---- */
 
 typedef uint32_t cg_err;
 
@@ -58,9 +55,7 @@ cg_err cg_fail(struct cg_errbuf *eb, cg_err e, const char *fmt, ...) CG_PRINTF(3
 /* Puts "text: " before the detail that is there; returns e. */
 cg_err cg_context(struct cg_errbuf *eb, cg_err e, const char *fmt, ...) CG_PRINTF(3, 4);
 
-/* ---- memory
- * ----------------------------------------------------------------------------------------------------------
- */
+/* ---- memory ---- */
 
 /* NULL when memory is short (or when injection says so); the caller returns CG_ENOMEM. */
 void *cg_alloc(size_t bytes);
@@ -73,8 +68,7 @@ void cg_wipe(void *p, size_t bytes); /* zeroes in a way that the compiler keeps 
 /* For tests: the n-th allocation from now fails (1 is the next); 0 turns injection off. */
 void cg_alloc_fail_at(uint64_t n);
 
-/* ---- bounded buffer: all foreign bytes pass through it
- * ---------------------------------------------------------------- */
+/* ---- bounded buffer: all foreign bytes pass through it ---- */
 
 /* A span [base, base+len) with a cursor. Little-endian. Any overrun sets bad; getters then give
  * zero and putters do nothing, so a decoder checks bad once, at its end. It never allocates and
@@ -113,8 +107,7 @@ bool cg_span_is(struct cg_span a, const char *s);
 /* Copies into a C string of cap bytes; false when it does not fit or holds a NUL. */
 bool cg_span_str(struct cg_span s, char *out, size_t cap);
 
-/* ---- the environment: everything a pure core may ask of the world
- * ------------------------------------------------------ */
+/* ---- the environment: everything a pure core may ask of the world ---- */
 
 struct cg_env {
     uint64_t (*now_ns)(void *ctx);  /* monotonic */
@@ -125,9 +118,7 @@ struct cg_env {
 extern const struct cg_env cg_env_real;
 uint64_t cg_now_ms(const struct cg_env *env);
 
-/* ---- containers
- * --------------------------------------------------------------------------------------------------------
- */
+/* ---- containers ---- */
 
 /* Doubly linked ring; the head is a node of its own. */
 struct cg_list {
@@ -176,9 +167,7 @@ cg_err cg_str_add_quoted(struct cg_str *s, const char *arg);
  * malformed or has too many. */
 int cg_tokenize(char *line, char **argv, int argv_max);
 
-/* ---- log and metrics
- * ----------------------------------------------------------------------------------------------------
- */
+/* ---- log and metrics ---- */
 
 enum cg_level { CG_ERROR_LEVEL, CG_WARN, CG_INFO, CG_DEBUG };
 void cg_log_init(const char *component); /* borrows; level from COGNU_LOG (error, warn, info,

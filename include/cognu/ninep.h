@@ -11,9 +11,7 @@
 #include <cognu/base.h>
 #include <cognu/ninep_wire.h> /* generated */
 
-/* ---- frames
- * -----------------------------------------------------------------------------------------------------------
- */
+/* ---- frames ---- */
 
 /* One whole message, heap-owned. */
 struct ninep_frame {
@@ -45,8 +43,7 @@ uint8_t *ninep_framer_space(struct ninep_framer *fr, size_t *cap);
 struct ninep_frame *ninep_framer_commit(struct ninep_framer *fr,
                                         size_t len); /* the frame when it is whole */
 
-/* ---- identities of the two ends
- * ------------------------------------------------------------------------------------------- */
+/* ---- identities of the two ends ---- */
 
 /* What the transport knows of the other end. */
 struct ninep_peer {
@@ -78,9 +75,7 @@ struct ninep_auth {
 extern const struct ninep_auth
     ninep_auth_local; /* local peers only, by uid; proof is the binding itself */
 
-/* ---- server framework
- * -----------------------------------------------------------------------------------------------------
- */
+/* ---- server framework ---- */
 
 /* The framework owns sessions, chains, the ledger, fids, leases, locks, cancellation, deadlines and
  * the foreign dialects. A file server is a table of callbacks, all seeing 9P-NG requests only. Each
@@ -217,9 +212,7 @@ void ninep_conn_closed(struct ninep_conn *c); /* the link is gone; frees c, sess
  * called, 0: nothing due. */
 uint64_t ninep_server_tick(struct ninep_server *s);
 
-/* ---- client
- * ---------------------------------------------------------------------------------------------------------------
- */
+/* ---- client ---- */
 
 /* A client is one session with one tree attached on it. It survives its connections: while the link
  * is down, calls wait until their deadlines; when it is back, the session resumes and what was in

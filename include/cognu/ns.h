@@ -139,9 +139,7 @@ struct ns_op *ns_allocate(struct ns *ns, struct ns_file *f, uint32_t flags, uint
 struct ns_op *ns_seek(struct ns *ns, struct ns_file *f, uint32_t whence, uint64_t offset,
                       ns_count_done *done, void *aux);
 
-/* ---- the mount table
- * ----------------------------------------------------------------------------------------------------
- */
+/* ---- the mount table ---- */
 
 /* One line of the text form, executed:
  *   bind [-a|-b] [-c] NEW OLD          NEW's directory on, after or before OLD

@@ -49,8 +49,7 @@ secure_principal(const uint8_t key[SECURE_KEY_BYTES]); /* short id of a user key
 void secure_hex(const uint8_t *data, size_t len, char *out);  /* out: 2*len+1 bytes */
 bool secure_unhex(const char *hex, uint8_t *out, size_t len); /* exactly len bytes */
 
-/* ---- user proofs: the credential of Tattach
- * -------------------------------------------------------------------------------- */
+/* ---- user proofs: the credential of Tattach ---- */
 
 /* statement: binding[32], server node key[32], user key[32], expires_s u64, user name str, tree str
  */
@@ -69,8 +68,7 @@ cg_err secure_attach_check(struct cg_span credential,
                            uint64_t now_s, uint8_t user_out[32], uint64_t *expires_s,
                            struct cg_errbuf *eb);
 
-/* ---- tickets: capabilities across machines
- * ----------------------------------------------------------------------------------- */
+/* ---- tickets: capabilities across machines ---- */
 
 /* One block. The first is signed by the issuer (a user who holds the tree), each next one by the
  * holder that the block before it names. A block may only narrow: its path is below, its rights
@@ -102,9 +100,7 @@ cg_err secure_ticket_check(const struct secure_ticket *t, const uint8_t cell[16]
                            bool (*revoked)(void *ctx, const uint8_t id[16]), void *ctx,
                            struct cg_errbuf *eb);
 
-/* ---- the cell's roster
- * ----------------------------------------------------------------------------------------------------
- */
+/* ---- the cell's roster ---- */
 
 /* Text, one line a member, signed as a whole by the node that changed it; higher serial wins:
  *   cell HEX16
@@ -138,9 +134,7 @@ const struct secure_member *secure_roster_node_by_key(const struct secure_roster
 const struct secure_member *secure_roster_user_by_key(const struct secure_roster *r,
                                                       const uint8_t key[32]);
 
-/* ---- TLS 1.3 between gates
- * -----------------------------------------------------------------------------------------------------
- */
+/* ---- TLS 1.3 between gates ---- */
 
 /* Mutual. Each side presents a certificate for a short-lived TLS key, which carries (in one
  * extension) the node key and its signature over the TLS key and its expiry. There is no CA: the
