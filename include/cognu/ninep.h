@@ -11,18 +11,24 @@
 #include <cognu/base.h>
 #include <cognu/ninep_wire.h> /* generated */
 
+/* What Tversion names. A server that does not speak what was named answers "unknown". */
+#define NINEP_VERSION_NG "9P-NG"
+
 /* ---- frames ---- */
 
-/* One whole message, heap-owned. */
+/* One whole message, heap-owned, counted. A second holder (a client keeps a request until it is
+ * answered) uses neither link nor sent: those belong to the transport. */
 struct ninep_frame {
     struct cg_list link; /* for the owner's queues */
-    uint32_t len;        /* bytes of the message */
+    uint32_t refs;
+    uint32_t len; /* bytes of the message */
     uint32_t cap;
     uint32_t sent; /* for the transport: bytes already written */
     uint8_t data[];
 };
-struct ninep_frame *ninep_frame_new(uint32_t cap); /* NULL: no memory */
-void ninep_frame_free(struct ninep_frame *f);      /* NULL is fine */
+struct ninep_frame *ninep_frame_new(uint32_t cap);          /* NULL: no memory */
+struct ninep_frame *ninep_frame_ref(struct ninep_frame *f); /* one more holder; returns f */
+void ninep_frame_free(struct ninep_frame *f); /* the last holder's frees it; NULL is fine */
 
 /* Cuts a byte stream into frames. A frame that has begun is received in place: ask for space, read
  * into it, commit. */
@@ -229,6 +235,7 @@ struct ninep_client_config {
     uint32_t deadline_ms;          /* of calls that name none; 0: 30000 */
     const char *user;              /* borrowed during _new */
     const char *tree;
+    const char *name; /* what details call the other end; NULL: "the server". Borrowed likewise */
     /* The link is wanted: connect, then ninep_client_connected; on failure
      * ninep_client_unconnected. Called again after a loss, with growing pauses (tick). */
     void (*connect)(void *ctx);
@@ -244,6 +251,9 @@ struct ninep_client_config {
     /* A lease is to be given up: stop using the cached state of id, then ninep_client_release(c,
      * event). LOST: all of them. */
     void (*event)(void *ctx, const struct ninep_event *event);
+    /* Something became due sooner than tick last said: call tick soon, not from within. May be NULL
+     * where tick is called after every step anyway. */
+    void (*wake)(void *ctx);
     void *ctx;
 };
 cg_err ninep_client_new(const struct ninep_client_config *config, struct ninep_client **out);

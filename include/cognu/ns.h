@@ -41,6 +41,10 @@ struct ns_config {
     /* Called before a lease is given back; must not call into the namespace. name is for
      * NS_INVAL_ENTRY. */
     void (*invalidate)(void *ctx, struct ns_node *node, enum ns_inval what, const char *name);
+    /* A fence, called after the last invalidate of one broken lease: true when the kernel has done
+     * all that was asked so far; false: ns_invalidated(ns, token) follows, once, later, and only
+     * then may the lease be given back. token is the namespace's own. NULL: always done at once. */
+    bool (*settled)(void *ctx, void *token);
     void *ctx;
     const char *self;         /* this node's name: what "." means as a node in mount lines */
     const char *user;         /* who attaches */
@@ -49,6 +53,8 @@ struct ns_config {
 
 cg_err ns_new(const struct ns_config *config, struct ns **out);
 void ns_free(struct ns *ns);
+/* The answer to a settled that returned false. Not called after ns_free. */
+void ns_invalidated(struct ns *ns, void *token);
 uint64_t ns_tick(struct ns *ns); /* when it next wants to be called, 0: nothing due; the clients
                                     tick by themselves */
 

@@ -1,0 +1,62 @@
+# The words people try. `make help` lists them. Everything is built by CMake and Ninja in build/.
+BUILD ?= build
+STATE ?= .state
+JOBS ?= $(shell nproc)
+export COGNU_BUILD := $(abspath $(BUILD))
+export COGNU_STATE := $(abspath $(STATE))
+
+.PHONY: help all setup run down clean-state join check check-quick check-full tour bench fuzz tidy format clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+
+all: setup-build ## build everything
+	@cmake --build $(BUILD) -j $(JOBS) -- --quiet
+
+.PHONY: setup-build setup-run setup-check setup-bench
+setup-build:
+	@scripts/setup build
+	@test -f $(BUILD)/build.ninja || cmake -S . -B $(BUILD) -G Ninja $(CMAKE_FLAGS) > $(BUILD).log 2>&1 || { cat $(BUILD).log; exit 1; }
+setup-check:
+	@scripts/setup check
+setup-bench:
+	@scripts/setup bench
+
+run: all ## a cell of three nodes, and a shell in it; CMD='...' runs one line there instead
+	@scripts/cell $(if $(CMD),run '$(subst ','\'',$(CMD))',shell)
+
+down: ## stop the cell; its state is kept
+	@scripts/cell down
+
+clean-state: ## stop the cell and forget its state
+	@scripts/cell clean
+
+join: all ## HOST=host:port INVITATION='...': join the cell of another machine
+	@scripts/cell join '$(HOST)' '$(INVITATION)'
+
+check-quick: setup-check all ## the tests that take under two minutes
+	@tests/run quick
+
+check: setup-check all ## everything that fits in 30 minutes
+	@tests/run check
+
+check-full: setup-check all ## check, with sanitizers, clang and a minute of each fuzzer
+	@tests/run full
+
+tour: setup-check all ## what a newcomer would try, one line a claim; MUTATE=name must make it fail
+	@tests/tour $(MUTATE)
+
+bench: setup-bench all ## figures beside the peers', one line each
+	@bench/run
+
+fuzz: setup-check ## a minute of each fuzzer; SECONDS_EACH=n for other times
+	@tests/fuzz
+
+tidy: ## the rules of the house that a program can check
+	@tools/tidy
+
+format: ## clang-format over all C
+	@git ls-files '*.c' '*.h' | xargs clang-format -i
+
+clean: ## remove what was built
+	@rm -rf $(BUILD) $(BUILD).log

@@ -1,0 +1,107 @@
+"""The peers: sshfs against a private sshd on loopback, through the delay proxy. Nothing of the system's own configuration is used."""
+import contextlib
+import os
+import socket
+import subprocess
+import time
+
+READY_SECONDS = 20
+SETTINGS = (
+    [],
+    ["-o", "Ciphers=aes128-gcm@openssh.com"],
+    ["-o", "max_conns=2"],
+)
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def wait_for(what, ready):
+    """Polls ready() until it is true."""
+    until = time.monotonic() + READY_SECONDS
+    while not ready():
+        if time.monotonic() > until:
+            raise RuntimeError(f"{what} did not come up in {READY_SECONDS} s")
+        time.sleep(0.02)
+
+
+def listens(port):
+    with socket.socket() as s:
+        return s.connect_ex(("127.0.0.1", port)) == 0
+
+
+def start_proxy(build, target, rtt_ms):
+    """A delay proxy before a port; gives the process and its port."""
+    proxy = subprocess.Popen([os.path.join(build, "bin", "delayproxy"), "0", str(target), str(rtt_ms)],
+                             stdout=subprocess.PIPE, text=True)
+    return proxy, int(proxy.stdout.readline())
+
+
+def stop(process):
+    if process and process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(5)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+class Sshfs:
+    """An sshd and a proxy; settings() are the sides to measure."""
+
+    def __init__(self, build, work, root, rtt_ms):
+        self.build, self.root, self.rtt = build, root, rtt_ms
+        self.dir = os.path.join(work, f"ssh{rtt_ms}")
+        self.sshd = self.proxy = self.port = None
+
+    def __enter__(self):
+        os.makedirs(self.dir)
+        for key in ("host", "user"):
+            subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", f"{self.dir}/{key}"], check=True)
+        with open(f"{self.dir}/user.pub", encoding="ascii") as pub, open(f"{self.dir}/authorized", "w", encoding="ascii") as out:
+            out.write(pub.read())
+        port = free_port()
+        with open(f"{self.dir}/config", "w", encoding="ascii") as out:
+            out.write(f"ListenAddress 127.0.0.1:{port}\nHostKey {self.dir}/host\nAuthorizedKeysFile {self.dir}/authorized\n"
+                      f"StrictModes no\nUsePAM no\nPermitRootLogin yes\nPidFile none\n"
+                      f"Subsystem sftp /usr/lib/openssh/sftp-server\n")
+        os.makedirs("/run/sshd", mode=0o755, exist_ok=True)  # sshd will not start without it
+        with open(f"{self.dir}/sshd.log", "w", encoding="ascii") as log:
+            self.sshd = subprocess.Popen(["/usr/sbin/sshd", "-D", "-e", "-f", f"{self.dir}/config"], stderr=log)
+        wait_for("sshd", lambda: listens(port))
+        self.proxy, self.port = start_proxy(self.build, port, self.rtt)
+        return self
+
+    def __exit__(self, *why):
+        stop(self.proxy)
+        stop(self.sshd)
+
+    def settings(self, quick):
+        return [SshfsMount(self, options) for options in (SETTINGS[1:2] if quick else SETTINGS)]
+
+
+class SshfsMount:
+    """One setting of sshfs."""
+
+    def __init__(self, server, options):
+        self.server, self.options = server, options
+
+    @contextlib.contextmanager
+    def mounted(self):
+        mount = os.path.join(self.server.dir, "mount")
+        os.makedirs(mount, exist_ok=True)
+        ssh = ["-p", str(self.server.port), "-o", f"IdentityFile={self.server.dir}/user", "-o", "StrictHostKeyChecking=no",
+               "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR", "-F", "/dev/null"]
+        user = subprocess.run(["id", "-un"], capture_output=True, text=True, check=True).stdout.strip()
+        subprocess.run(["sshfs", *ssh, *self.options, f"{user}@127.0.0.1:{self.server.root}", mount], check=True)
+        try:
+            yield mount
+        finally:
+            subprocess.run(["fusermount3", "-u", mount], check=True)
+
+    def round_trips(self):
+        return None

@@ -1,0 +1,238 @@
+/* foreign_fid: the client's fids, and walking along their paths. */
+#include "foreign.h"
+
+#include <string.h>
+#include <sys/stat.h>
+
+struct ninep__ffid *ninep__ffid_need(struct ninep__fop *op, uint32_t num)
+{
+    struct ninep__ffid *ff = cg_map_get(&op->f->fids, &num);
+    if (!ff) {
+        ninep__ferror(op, CG_EBADF, "");
+    }
+    return ff;
+}
+
+uint32_t ninep__ffid_number(struct ninep__foreign *f)
+{
+    do {
+        f->last_fid = f->last_fid + 1 == NINEP_NOFID ? 0 : f->last_fid + 1;
+    } while (ninep__fid_find(f->session, f->last_fid));
+    return f->last_fid;
+}
+
+bool ninep__ffid_new(struct ninep__fop *op, uint32_t num, uint32_t root)
+{
+    if (cg_map_count(&op->f->fids) >= FOREIGN_FIDS_MAX) {
+        ninep__ferror(op, CG_ELIMIT, "too many fids on this connection");
+        return false;
+    }
+    struct ninep__ffid *ff = cg_zalloc(sizeof *ff);
+    char *path = ff ? cg_strdup("") : NULL;
+    if (!path) {
+        cg_free(ff);
+        ninep__ferror(op, CG_ENOMEM, "");
+        return false;
+    }
+    *ff = (struct ninep__ffid){.num = num, .fid = NINEP_NOFID, .root = root, .path = path};
+    op->newfid = ff;
+    return true;
+}
+
+cg_err ninep__ffid_commit(struct ninep__fop *op)
+{
+    struct ninep__ffid *ff = op->newfid, *old = cg_map_get(&op->f->fids, &ff->num);
+    cg_err e = cg_map_put(&op->f->fids, &ff->num, ff);
+    if (e) {
+        ninep__ffid_drop(op->f, ff->fid);
+        return e;
+    }
+    op->newfid = NULL;
+    if (old) {
+        ninep__ffid_drop(op->f, old->fid);
+        ninep__ffid_free(old);
+        op->fid = op->fid == old ? ff : op->fid;
+    }
+    return CG_OK;
+}
+
+void ninep__ffid_free(struct ninep__ffid *ff)
+{
+    cg_str_fini(&ff->xattr);
+    cg_free(ff->xattr_name);
+    cg_free(ff->path);
+    cg_free(ff);
+}
+
+/* dir followed by names, ".." taken lexically. */
+cg_err ninep__ffid_path(struct ninep__ffid *ff, const char *dir, const struct ninep_names *names)
+{
+    struct cg_str s = {0};
+    cg_err e = cg_str_add(&s, dir, strlen(dir));
+    for (uint16_t i = 0; !e && i < names->count; i++) {
+        struct cg_span name = names->name[i];
+        if (cg_span_is(name, "..")) {
+            char *slash = memrchr(s.data, '/', s.len);
+            s.len = slash ? (size_t)(slash - s.data) : 0;
+            s.data[s.len] = 0;
+            continue;
+        }
+        e = s.len ? cg_str_add(&s, "/", 1) : CG_OK;
+        e = e ? e : cg_str_add(&s, name.data, name.len);
+    }
+    if (!e && s.len > FOREIGN_PATH_BYTES_MAX) {
+        e = CG_ENAMETOOLONG;
+    }
+    if (e) {
+        cg_str_fini(&s);
+        return e;
+    }
+    cg_free(ff->path);
+    ff->path = s.data;
+    return CG_OK;
+}
+
+const char *ninep__ffid_name(const struct ninep__ffid *ff)
+{
+    const char *slash = strrchr(ff->path, '/');
+    return !ff->path[0] ? "/" : slash ? slash + 1 : ff->path;
+}
+
+/* ---- clunks that nobody waits for ---- */
+
+struct drop {
+    uint8_t list[4];
+};
+
+static void on_dropped(void *aux, struct ninep__req *req, cg_err e, const union ninep_rmsg *r,
+                       const char *detail)
+{
+    (void)req;
+    (void)e;
+    (void)r;
+    (void)detail;
+    cg_free(aux);
+}
+
+void ninep__ffid_drop(struct ninep__foreign *f, uint32_t fid)
+{
+    if (fid == NINEP_NOFID || !f->conn || f->session->ended) {
+        return; /* the session's end clunks what is left */
+    }
+    struct drop *d = cg_alloc(sizeof *d);
+    if (!d) {
+        ninep__conn_close(f->conn, "no memory to clunk a fid");
+        return;
+    }
+    struct cg_buf b = cg_buf_writer(d->list, sizeof d->list);
+    cg_put_u32(&b, fid);
+    union ninep_tmsg t = {.clunk.fids = {.count = 1, .body = {d->list, sizeof d->list}}};
+    if (!ninep__request(f->session, NINEP_TCLUNK, &t, 0, on_dropped, d, NULL)) {
+        cg_free(d);
+        ninep__conn_close(f->conn, "no memory to clunk a fid");
+    }
+}
+
+/* ---- walking along a path, at most WALK_NAMES_MAX elements at a time ---- */
+
+static void walk_on(struct ninep__fop *op, uint32_t from);
+
+static void walked_on(struct ninep__fop *op, cg_err e, const union ninep_rmsg *r,
+                      const char *detail)
+{
+    if (!e && op->number != NINEP_NOFID) {
+        op->tmp = op->number;
+        op->number = NINEP_NOFID;
+    }
+    if (e || op->path_at == op->path_end) {
+        op->after(op, e, r, detail);
+        return;
+    }
+    walk_on(op, op->tmp);
+}
+
+static void walk_on(struct ninep__fop *op, uint32_t from)
+{
+    union ninep_tmsg t = {.walk = {.fid = from, .newfid = op->tmp}};
+    if (op->tmp == NINEP_NOFID) {
+        t.walk.newfid = op->number = ninep__ffid_number(op->f);
+    }
+    const char *at = op->path;
+    for (uint32_t i = 0; i < op->path_at; i++) {
+        at = strchr(at, '/') + 1;
+    }
+    while (op->path_at < op->path_end && t.walk.names.count < NINEP_WALK_NAMES_MAX) {
+        const char *end = strchrnul(at, '/');
+        t.walk.names.name[t.walk.names.count++] =
+            (struct cg_span){(const uint8_t *)at, (uint32_t)(end - at)};
+        at = *end ? end + 1 : end;
+        op->path_at++;
+    }
+    ninep__fcall(op, NINEP_TWALK, &t, 0, walked_on);
+}
+
+void ninep__fwalk_path(struct ninep__fop *op, uint32_t root, const char *path, ninep__fstep *after)
+{
+    static const union ninep_rmsg nothing;
+    ninep__ffid_drop(op->f, op->tmp);
+    op->tmp = NINEP_NOFID;
+    cg_free(op->path);
+    op->path = cg_strdup(path);
+    op->path_at = 0;
+    op->path_end = path[0] != 0;
+    for (const char *p = path; *p; p++) {
+        op->path_end += *p == '/';
+    }
+    op->after = after;
+    if (!op->path || op->path_end > FOREIGN_PATH_NAMES_MAX) {
+        after(op, op->path ? CG_ENAMETOOLONG : CG_ENOMEM, &nothing, "");
+        return;
+    }
+    walk_on(op, root);
+}
+
+static void name_seen(struct ninep__fop *op, cg_err e, const union ninep_rmsg *r,
+                      const char *detail)
+{
+    if (!e) {
+        struct cg_buf it = ninep_list_iter(&r->walk.attrs);
+        struct ninep_attr a;
+        ninep_get_attr(&it, &a);
+        const struct ninep_xqid *was = &op->fid->attr.id;
+        if (a.id.file != was->file || a.id.volume != was->volume ||
+            a.id.generation != was->generation) {
+            e = CG_ESTALE;
+            detail = "the name stands for another file now";
+        }
+    }
+    op->after(op, e, r, detail);
+}
+
+static void parent_walked(struct ninep__fop *op, cg_err e, const union ninep_rmsg *r,
+                          const char *detail)
+{
+    op->after = op->last;
+    if (e) {
+        op->after(op, e, r, detail);
+        return;
+    }
+    union ninep_tmsg t = {.walk = {.fid = op->tmp, .newfid = NINEP_NOFID, .names = {.count = 1}}};
+    t.walk.names.name[0] = cg_span_of(ninep__ffid_name(op->fid));
+    ninep__fcall(op, NINEP_TWALK, &t, 0, name_seen);
+}
+
+void ninep__fwalk_parent(struct ninep__fop *op, ninep__fstep *after)
+{
+    const char *slash = strrchr(op->fid->path, '/');
+    char *parent = cg_strndup(op->fid->path, slash ? (size_t)(slash - op->fid->path) : 0);
+    static const union ninep_rmsg nothing;
+    op->last = after;
+    if (!op->fid->path[0]) {
+        after(op, CG_EPERM, &nothing, "the root has no name");
+    } else if (!parent) {
+        after(op, CG_ENOMEM, &nothing, "");
+    } else {
+        ninep__fwalk_path(op, op->fid->root, parent, parent_walked);
+    }
+    cg_free(parent);
+}

@@ -1,0 +1,464 @@
+/* uv_io: one connection on the loop. Small frames are cut out of one staging buffer that the whole
+ * loop shares; of a large frame, all but the beginning is read where it belongs. */
+#include "uv__.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+
+/* ---- what a loop shares ---- */
+
+static _Thread_local struct cg_list loops; /* a thread owns its loops */
+
+static void flush(struct uv__io *io);
+
+static void on_prepare(uv_prepare_t *h)
+{
+    struct uv__shared *s = CG_CONTAINER(h, struct uv__shared, flush);
+    while (!cg_list_empty(&s->flushing)) {
+        struct uv__io *io = CG_CONTAINER(s->flushing.next, struct uv__io, flush_link);
+        cg_list_del(&io->flush_link);
+        flush(io);
+    }
+}
+
+static void on_prepare_closed(uv_handle_t *h)
+{
+    struct uv__shared *s = CG_CONTAINER(h, struct uv__shared, flush);
+    cg_free(s->staging);
+    cg_free(s);
+}
+
+static struct uv__shared *shared_new(uv_loop_t *loop)
+{
+    struct uv__shared *s = cg_zalloc(sizeof *s);
+    uint8_t *staging = cg_alloc(UV__STAGING_BYTES);
+    if (!s || !staging || uv_prepare_init(loop, &s->flush) != 0) {
+        cg_free(s);
+        cg_free(staging);
+        return NULL;
+    }
+    s->loop = loop;
+    s->staging = staging;
+    cg_list_init(&s->flushing);
+    uv_prepare_start(&s->flush, on_prepare);
+    uv_unref((uv_handle_t *)&s->flush);
+    cg_list_push(&loops, &s->link);
+    signal(SIGPIPE, SIG_IGN); /* a lost connection is an error of its write, not of the process */
+    return s;
+}
+
+struct uv__shared *uv__shared_get(uv_loop_t *loop)
+{
+    if (!loops.next) {
+        cg_list_init(&loops);
+    }
+    CG_LIST_EACH (it, &loops) {
+        struct uv__shared *s = CG_CONTAINER(it, struct uv__shared, link);
+        if (s->loop == loop) {
+            s->refs++;
+            return s;
+        }
+    }
+    struct uv__shared *s = shared_new(loop);
+    if (s) {
+        s->refs = 1;
+    }
+    return s;
+}
+
+void uv__shared_put(struct uv__shared *s)
+{
+    if (--s->refs == 0) {
+        cg_list_del(&s->link);
+        uv_close((uv_handle_t *)&s->flush, on_prepare_closed);
+    }
+}
+
+/* ---- ticks ---- */
+
+static void on_timer(uv_timer_t *h)
+{
+    struct uv__ticker *t = CG_CONTAINER(h, struct uv__ticker, timer);
+    t->poked = false;
+    uint64_t next = t->tick(t->ctx);
+    if (next == 0 || t->poked || uv_is_closing((uv_handle_t *)h)) {
+        return;
+    }
+    uint64_t now = cg_env_real.now_ns(cg_env_real.ctx);
+    uv_timer_start(h, on_timer, next > now ? (next - now + 999999) / 1000000 : 0, 0);
+}
+
+void uv__ticker_init(struct uv__ticker *t, uv_loop_t *loop, uint64_t (*tick)(void *), void *ctx)
+{
+    uv_timer_init(loop, &t->timer);
+    t->tick = tick;
+    t->ctx = ctx;
+    t->poked = false;
+}
+
+void uv__ticker_poke(struct uv__ticker *t)
+{
+    if (!t->poked && !uv_is_closing((uv_handle_t *)&t->timer)) {
+        t->poked = true;
+        uv_timer_start(&t->timer, on_timer, 0, 0);
+    }
+}
+
+/* ---- birth and death ---- */
+
+cg_err uv__io_init(struct uv__io *io, uv_loop_t *loop, const struct uv__io_ops *ops)
+{
+    memset(io, 0, sizeof *io);
+    io->shared = uv__shared_get(loop);
+    if (!io->shared) {
+        return CG_ENOMEM;
+    }
+    io->ops = ops;
+    cg_list_init(&io->out);
+    cg_list_init(&io->writing);
+    cg_list_init(&io->flush_link);
+    uv_pipe_init(loop, &io->pipe, 0);
+    return CG_OK;
+}
+
+static void free_frames(struct uv__io *io, struct cg_list *frames)
+{
+    while (!cg_list_empty(frames)) {
+        struct ninep_frame *f = CG_CONTAINER(frames->next, struct ninep_frame, link);
+        cg_list_del(&f->link);
+        io->out_bytes -= f->len;
+        ninep_frame_free(f);
+    }
+}
+
+static void on_closed(uv_handle_t *h)
+{
+    struct uv__io *io = CG_CONTAINER(h, struct uv__io, pipe);
+    free_frames(io, &io->writing);
+    cg_str_fini(&io->line);
+    cg_str_fini(&io->held);
+    uv__shared_put(io->shared);
+    io->ops->closed(io);
+}
+
+void uv__io_close(struct uv__io *io)
+{
+    if (!io->closing) {
+        io->closing = true;
+        io->framer = NULL;
+        cg_list_del(&io->flush_link);
+        free_frames(io, &io->out);
+        uv_close((uv_handle_t *)&io->pipe, on_closed);
+    }
+}
+
+static void set_buffer(int fd, int force, int plain)
+{
+    int bytes = UV__SOCKET_BYTES;
+    if (setsockopt(fd, SOL_SOCKET, force, &bytes, sizeof bytes) != 0) {
+        /* Without privilege the kernel grants what its limit allows. */
+        (void)setsockopt(fd, SOL_SOCKET, plain, &bytes, sizeof bytes);
+    }
+}
+
+bool uv__io_peer_uid(struct uv__io *io, uint32_t *uid)
+{
+    uv_os_fd_t fd;
+    struct ucred cred;
+    socklen_t len = sizeof cred;
+    if (uv_fileno((uv_handle_t *)&io->pipe, &fd) != 0 ||
+        getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) != 0) {
+        return false;
+    }
+    *uid = cred.uid;
+    return true;
+}
+
+/* ---- reading ---- */
+
+static void on_alloc(uv_handle_t *h, size_t suggested, uv_buf_t *buf)
+{
+    (void)suggested;
+    struct uv__io *io = CG_CONTAINER(h, struct uv__io, pipe);
+    size_t left = 0;
+    uint8_t *space = io->framer ? ninep_framer_space(io->framer, &left) : NULL;
+    io->direct = space && left >= UV__DIRECT_BYTES_MIN;
+    if (io->direct) {
+        *buf = uv_buf_init((char *)space, (unsigned)left);
+    } else {
+        *buf = uv_buf_init((char *)io->shared->staging,
+                           io->bulk && !space ? UV__PEEK_BYTES : UV__STAGING_BYTES);
+    }
+}
+
+static void give(struct uv__io *io, struct ninep_frame *f)
+{
+    io->bulk = f->len >= UV__DIRECT_BYTES_MIN;
+    io->ops->frame(io, f);
+}
+
+static void read_stop(struct uv__io *io)
+{
+    if (io->reading) {
+        io->reading = false;
+        uv_read_stop((uv_stream_t *)&io->pipe);
+    }
+}
+
+static bool choked(const struct uv__io *io)
+{
+    return io->bounded && io->out_bytes > UV__OUT_BYTES_MAX;
+}
+
+static void feed(struct uv__io *io, const uint8_t *data, size_t len)
+{
+    while (len > 0 && io->framer && !io->closing && !io->finishing) {
+        if (choked(io)) {
+            read_stop(io);
+            if (cg_str_add(&io->held, data, len) != CG_OK) {
+                io->ops->end(io, CG_ENOMEM, "no memory to hold what was read");
+            }
+            return;
+        }
+        size_t used;
+        struct ninep_frame *f;
+        cg_err e = ninep_framer_feed(io->framer, data, len, &used, &f);
+        if (e != CG_OK) {
+            io->ops->end(io, e, "the peer sent what is no frame");
+            return;
+        }
+        data += used;
+        len -= used;
+        if (f) {
+            give(io, f);
+        }
+    }
+}
+
+/* Takes bytes up to the newline. */
+static void feed_line(struct uv__io *io, const uint8_t *data, size_t len)
+{
+    const uint8_t *end = memchr(data, '\n', len);
+    size_t n = end ? (size_t)(end - data) : len;
+    if (io->line.len + n > NINEP_LINE_BYTES_MAX || memchr(data, 0, n)) {
+        io->ops->end(io, CG_EPROTO, "the peer began with what is no line of text");
+        return;
+    }
+    if (cg_str_add(&io->line, data, n) != CG_OK) {
+        io->ops->end(io, CG_ENOMEM, "no memory for a line");
+        return;
+    }
+    if (end) {
+        io->ops->line(io, io->line.data);
+        cg_str_fini(&io->line);
+        io->line = (struct cg_str){0};
+        feed(io, end + 1, len - n - 1);
+    }
+}
+
+static void on_read(uv_stream_t *h, ssize_t n, const uv_buf_t *buf)
+{
+    struct uv__io *io = CG_CONTAINER(h, struct uv__io, pipe);
+    if (n == 0 || io->closing) {
+        return;
+    }
+    if (n < 0) {
+        bool eof = n == UV_EOF;
+        io->ops->end(io, eof ? CG_ECONNRESET : cg_err_from_errno((int)-n),
+                     eof ? "the other side closed the connection" : uv_strerror((int)n));
+        return;
+    }
+    if (!io->framer) {
+        feed_line(io, (uint8_t *)buf->base, (size_t)n);
+    } else if (io->direct) {
+        struct ninep_frame *f = ninep_framer_commit(io->framer, (size_t)n);
+        if (f) {
+            give(io, f);
+        }
+    } else {
+        feed(io, (uint8_t *)buf->base, (size_t)n);
+    }
+    if (io->ops->turn && !io->closing) {
+        io->ops->turn(io);
+    }
+}
+
+void uv__io_framer(struct uv__io *io, struct ninep_framer *framer)
+{
+    io->framer = framer;
+}
+
+cg_err uv__io_start(struct uv__io *io)
+{
+    uv_os_fd_t fd;
+    if (uv_fileno((uv_handle_t *)&io->pipe, &fd) == 0) {
+        set_buffer(fd, SO_SNDBUFFORCE, SO_SNDBUF);
+        set_buffer(fd, SO_RCVBUFFORCE, SO_RCVBUF);
+    }
+    int rc = uv_read_start((uv_stream_t *)&io->pipe, on_alloc, on_read);
+    io->reading = rc == 0;
+    return rc == 0 ? CG_OK : cg_err_from_errno(-rc);
+}
+
+/* The slow reader has caught up: first what is held, then the socket. */
+static void unchoke(struct uv__io *io)
+{
+    if (io->reading || io->closing || io->finishing || !io->bounded ||
+        io->out_bytes > UV__OUT_BYTES_MAX / 2) {
+        return;
+    }
+    struct cg_str held = io->held;
+    io->held = (struct cg_str){0};
+    feed(io, (uint8_t *)held.data, held.len);
+    cg_str_fini(&held);
+    if (io->ops->turn && !io->closing) {
+        io->ops->turn(io);
+    }
+    if (!io->closing && !io->finishing && !io->held.len) {
+        int rc = uv_read_start((uv_stream_t *)&io->pipe, on_alloc, on_read);
+        io->reading = rc == 0;
+    }
+}
+
+/* ---- writing ---- */
+
+void uv__io_send(struct uv__io *io, struct ninep_frame *f)
+{
+    if (io->closing) {
+        ninep_frame_free(f);
+        return;
+    }
+    f->sent = 0;
+    cg_list_push(&io->out, &f->link);
+    io->out_bytes += f->len;
+    cg_list_del(&io->flush_link);
+    cg_list_push(&io->shared->flushing, &io->flush_link);
+}
+
+void uv__io_finish(struct uv__io *io)
+{
+    if (!io->closing && !io->finishing) {
+        io->finishing = true;
+        read_stop(io);
+        cg_list_del(&io->flush_link);
+        cg_list_push(&io->shared->flushing, &io->flush_link);
+    }
+}
+
+static unsigned gather(struct uv__io *io, uv_buf_t *bufs)
+{
+    unsigned n = 0;
+    CG_LIST_EACH (it, &io->out) {
+        struct ninep_frame *f = CG_CONTAINER(it, struct ninep_frame, link);
+        bufs[n++] = uv_buf_init((char *)f->data + f->sent, f->len - f->sent);
+        if (n == UV__WRITE_FRAMES_MAX) {
+            break;
+        }
+    }
+    return n;
+}
+
+/* So many bytes of out are written: true when all of the first frames were. */
+static void advance(struct uv__io *io, size_t bytes)
+{
+    while (bytes > 0) {
+        struct ninep_frame *f = CG_CONTAINER(io->out.next, struct ninep_frame, link);
+        size_t n = f->len - f->sent;
+        if (n > bytes) {
+            f->sent += (uint32_t)bytes;
+            return;
+        }
+        bytes -= n;
+        cg_list_del(&f->link);
+        io->out_bytes -= f->len;
+        ninep_frame_free(f);
+    }
+}
+
+static void on_written(uv_write_t *w, int status)
+{
+    struct uv__io *io = CG_CONTAINER(w, struct uv__io, write);
+    free_frames(io, &io->writing);
+    if (io->closing) {
+        return;
+    }
+    if (status < 0) {
+        io->ops->end(io, cg_err_from_errno(-status), uv_strerror(status));
+        return;
+    }
+    flush(io);
+}
+
+/* The socket is full: the loop writes the rest when it can. */
+static int write_later(struct uv__io *io)
+{
+    uv_buf_t bufs[UV__WRITE_FRAMES_MAX];
+    unsigned n = gather(io, bufs);
+    for (unsigned i = 0; i < n; i++) {
+        struct ninep_frame *f = CG_CONTAINER(io->out.next, struct ninep_frame, link);
+        cg_list_del(&f->link);
+        cg_list_push(&io->writing, &f->link);
+    }
+    return uv_write(&io->write, (uv_stream_t *)&io->pipe, bufs, n, on_written);
+}
+
+static void flush(struct uv__io *io)
+{
+    int rc = 0;
+    while (rc >= 0 && !io->closing && cg_list_empty(&io->writing) && !cg_list_empty(&io->out)) {
+        uv_buf_t bufs[UV__WRITE_FRAMES_MAX];
+        unsigned n = gather(io, bufs);
+        size_t bytes = 0;
+        for (unsigned i = 0; i < n; i++) {
+            bytes += bufs[i].len;
+        }
+        rc = uv_try_write((uv_stream_t *)&io->pipe, bufs, n);
+        rc = rc == UV_EAGAIN ? 0 : rc;
+        if (rc > 0) {
+            advance(io, (size_t)rc);
+        }
+        if (rc >= 0 && (size_t)rc < bytes) {
+            rc = io->finishing ? UV_EAGAIN : write_later(io);
+        }
+    }
+    if (io->closing) {
+        return;
+    }
+    if (io->finishing) {
+        io->ops->end(io, CG_ECONNRESET, "closed");
+    } else if (rc < 0) {
+        io->ops->end(io, cg_err_from_errno(-rc), uv_strerror(rc));
+    } else {
+        unchoke(io);
+    }
+}
+
+/* ---- a line of the handshake ---- */
+
+static int hex_digit(char c)
+{
+    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+static bool unhex(const char *hex, uint8_t out[32])
+{
+    for (size_t i = 0; i < 32; i++) {
+        int high = hex_digit(hex[2 * i]);
+        int low = high < 0 ? -1 : hex_digit(hex[2 * i + 1]);
+        if (low < 0) {
+            return false;
+        }
+        out[i] = (uint8_t)(high << 4 | low);
+    }
+    return hex[64] == 0;
+}
+
+bool uv__peer_parse(char *text, struct ninep_peer *peer)
+{
+    char *argv[3];
+    *peer = (struct ninep_peer){0};
+    return cg_tokenize(text, argv, CG_COUNT(argv)) == 2 && unhex(argv[0], peer->node_key) &&
+           unhex(argv[1], peer->binding);
+}

@@ -1,0 +1,201 @@
+/* exec: the files of the exec server (README.md); the jobs themselves are in job.c. */
+#include "job.h"
+
+#include <cognu/ninep_uv.h>
+#include <cognu/synth.h>
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+enum {
+    KIND_ROOT,
+    KIND_CLONE,
+    KIND_JOB,
+    KIND_CTL,
+    KIND_IN,
+    KIND_OUT,
+    KIND_ERR,
+    KIND_WAIT,
+    KIND_STATUS,
+    KINDS
+};
+
+static bool each_job(struct synth *s, uint64_t dir, uint64_t *cursor, char name[SYNTH_NAME_BYTES],
+                     uint64_t *id)
+{
+    (void)s;
+    (void)dir;
+    struct job *j = job_after(*cursor);
+    if (!j) {
+        return false;
+    }
+    *cursor = *id = j->id;
+    struct cg_str text = {0};
+    bool ok = cg_str_addf(&text, "%llu", (unsigned long long)j->id) == CG_OK &&
+              cg_span_str(cg_span_of(text.data), name, SYNTH_NAME_BYTES);
+    cg_str_fini(&text);
+    return ok;
+}
+
+static cg_err find_job(struct synth *s, uint64_t dir, const char *name, uint64_t *id)
+{
+    (void)s;
+    (void)dir;
+    char *end;
+    *id = strtoull(name, &end, 10);
+    return *name && !*end && name[0] != '0' && job_by_id(*id) ? CG_OK : CG_ENOENT;
+}
+
+static cg_err open_clone(struct synth_handle *h, uint32_t flags, struct cg_errbuf *eb)
+{
+    (void)flags;
+    struct job *j;
+    cg_err e = job_new(&j);
+    if (e) {
+        return cg_fail(eb, e, "this node runs no more than %d commands at once", JOBS_MAX);
+    }
+    h->kind = synth_kind_of(h->synth, KIND_CTL);
+    h->id = j->id;
+    h->aux = j; /* this handle owns the job */
+    return CG_OK;
+}
+
+static void close_ctl(struct synth_handle *h)
+{
+    if (h->aux) {
+        job_disown(h->aux);
+    }
+}
+
+static cg_err text_of_ctl(struct synth_handle *h, struct cg_str *out, struct cg_errbuf *eb)
+{
+    (void)eb;
+    return cg_str_addf(out, "%llu\n", (unsigned long long)h->id);
+}
+
+static cg_err line_of_ctl(struct synth_handle *h, struct cg_span data, struct cg_errbuf *eb)
+{
+    struct job *j = job_by_id(h->id);
+    char *text = j ? cg_strndup((const char *)data.data, data.len) : NULL;
+    if (!text) {
+        return j ? CG_ENOMEM : CG_ESTALE;
+    }
+    cg_err e = CG_OK;
+    for (char *line = text, *next; !e && line; line = next) {
+        next = strchr(line, '\n');
+        if (next) {
+            *next++ = 0;
+        }
+        e = job_ctl(j, line, eb);
+    }
+    cg_free(text);
+    return e;
+}
+
+static struct synth_stream *stream_of(struct synth_handle *h)
+{
+    struct job *j = job_by_id(h->id);
+    if (!j || j->state == JOB_NEW) {
+        return NULL;
+    }
+    return h->kind == synth_kind_of(h->synth, KIND_IN)    ? &j->in
+           : h->kind == synth_kind_of(h->synth, KIND_OUT) ? &j->out
+                                                          : &j->err;
+}
+
+static void stream_request(struct synth_handle *h, struct ninep_req *r)
+{
+    struct synth_stream *s = stream_of(h);
+    if (!s) {
+        ninep_respond(r, cg_fail(&r->eb, CG_ESTALE, "the command is not started, or is over"));
+        return;
+    }
+    synth_stream_request(s, r);
+}
+
+static void read_wait(struct synth_handle *h, struct ninep_req *r)
+{
+    struct job *j = job_by_id(h->id);
+    if (!j) {
+        ninep_respond(r, cg_fail(&r->eb, CG_ESTALE, "the job is gone"));
+        return;
+    }
+    job_wait_request(j, r);
+}
+
+static void cancel_request(struct synth_handle *h, struct ninep_req *r)
+{
+    (void)h;
+    synth_cancel_waiting(r);
+}
+
+static cg_err text_of_status(struct synth_handle *h, struct cg_str *out, struct cg_errbuf *eb)
+{
+    static const char *const states[] = {"new", "running", "ended"};
+    struct job *j = job_by_id(h->id);
+    if (!j) {
+        return cg_fail(eb, CG_ESTALE, "the job is gone");
+    }
+    return cg_str_addf(out, "%s %d %s\n", states[j->state], j->pid,
+                       j->words.data ? j->words.data : "");
+}
+
+static const struct synth_kind kinds[KINDS] = {
+    [KIND_ROOT] = {.mode = S_IFDIR | 0555},
+    [KIND_CLONE] = {.name = "clone", .mode = S_IFREG | 0600, .open = open_clone},
+    [KIND_JOB] = {.mode = S_IFDIR | 0500, .each = each_job, .find = find_job},
+    [KIND_CTL] = {.parent = KIND_JOB,
+                  .name = "ctl",
+                  .mode = S_IFREG | 0600,
+                  .close = close_ctl,
+                  .text = text_of_ctl,
+                  .line = line_of_ctl},
+    [KIND_IN] = {.parent = KIND_JOB,
+                 .name = "stdin",
+                 .mode = S_IFREG | 0200,
+                 .qtype = NINEP_QTYPE_STREAM,
+                 .write = stream_request,
+                 .cancel = cancel_request},
+    [KIND_OUT] = {.parent = KIND_JOB,
+                  .name = "stdout",
+                  .mode = S_IFREG | 0400,
+                  .qtype = NINEP_QTYPE_STREAM,
+                  .read = stream_request,
+                  .cancel = cancel_request},
+    [KIND_ERR] = {.parent = KIND_JOB,
+                  .name = "stderr",
+                  .mode = S_IFREG | 0400,
+                  .qtype = NINEP_QTYPE_STREAM,
+                  .read = stream_request,
+                  .cancel = cancel_request},
+    [KIND_WAIT] = {.parent = KIND_JOB,
+                   .name = "wait",
+                   .mode = S_IFREG | 0400,
+                   .qtype = NINEP_QTYPE_STREAM,
+                   .read = read_wait,
+                   .cancel = cancel_request},
+    [KIND_STATUS] = {.parent = KIND_JOB,
+                     .name = "status",
+                     .mode = S_IFREG | 0400,
+                     .text = text_of_status},
+};
+
+int main(int argc, char **argv)
+{
+    cg_log_init("exec");
+    static char *launcher[WORDS_MAX];
+    int words = 0;
+    if (argc > 2 && strcmp(argv[1], "--launcher") == 0) {
+        words = cg_tokenize(argv[2], launcher, WORDS_MAX);
+        if (words < 0) {
+            cg_log(CG_ERROR_LEVEL, "--launcher: a quote is open, or there are too many words");
+            return 2;
+        }
+        argv[2] = argv[0];
+        argv += 2;
+        argc -= 2;
+    }
+    jobs_init(uv_default_loop(), launcher, words);
+    return synth_serve_main(argc, argv, "exec", kinds, KINDS);
+}

@@ -1,0 +1,141 @@
+#!/usr/bin/env python3
+"""A 9P2000 exchange with our file server, by a client that shares no code with it.
+
+usage: p9_test.py            starts build/bin/cognu-ramfs on a Unix socket
+
+Prints one line a check, and 'N passed, N failed'.
+"""
+import os
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+
+import p9client as p9
+
+checks = []
+
+
+def check(what, good):
+    checks.append(good)
+    print(("ok " if good else "bad ") + what)
+
+
+def refused(what, call, *args, **named):
+    try:
+        call(*args, **named)
+        check(what, False)
+    except p9.Error as e:
+        check(f"{what}: '{e}'", bool(str(e)))
+
+
+def files(c, root):
+    d, _ = c.walk(root)
+    c.create(d, "dir", p9.DMDIR | 0o755, p9.OREAD)
+    f, n = c.walk(root, "dir")
+    check("walks to what it made", n == 1)
+    c.create(f, "file", 0o644, p9.ORDWR)
+    data = bytes(range(256)) * 100
+    at = 0
+    while at < len(data):
+        at += c.write(f, at, data[at:at + 4000])
+    check("reads what it wrote", c.read_all(f) == data)
+    st = c.stat(f)
+    check("stat says name, length and mode", (st["name"], st["length"], st["mode"]) == ("file", len(data), 0o644))
+    c.wstat(f, length=10)
+    check("wstat truncates", c.stat(f)["length"] == 10)
+    c.wstat(f, mode=0o600, mtime=1000000000)
+    st = c.stat(f)
+    check("wstat sets mode and time", (st["mode"], st["mtime"]) == (0o600, 1000000000))
+    c.wstat(f, name="other")
+    check("wstat renames", c.stat(f)["name"] == "other")
+    g, n = c.walk(root, "dir", "other")
+    check("the new name is walked to", n == 2)
+    c.open(g, p9.OWRITE | p9.OTRUNC)
+    check("open truncates", c.stat(g)["length"] == 0)
+    c.clunk(g)
+    c.clunk(f)
+
+
+def directories(c, root):
+    names = {f"entry{i:03}" for i in range(200)}
+    for name in names:
+        f, _ = c.walk(root, "dir")
+        c.create(f, name, 0o644, p9.OWRITE)
+        c.clunk(f)
+    d, _ = c.walk(root, "dir")
+    c.open(d, p9.OREAD)
+    listed = [r["name"] for r in c.list(d)]
+    check("a listing in small pieces has each name once", sorted(listed) == sorted(names | {"other"}))
+    refused("a listing is not read from the middle of a record", c.read, d, 7, 512)
+    c.clunk(d)
+    up, n = c.walk(root, "dir", "..", "dir", "entry000", "..")
+    check("walks up by ..", n == 5 and c.stat(up)["name"] == "dir")
+    top, n = c.walk(root, "..", "..")
+    check("the root's .. is the root", n == 2 and c.stat(top)["qid"][2] == c.stat(root)["qid"][2])
+
+
+def refusals(c, root):
+    _, n = c.walk(root, "dir", "none", "more")
+    check("a walk that fails later tells how far it came", n == 1)
+    refused("a walk that fails at once is an error", c.walk, root, "none")
+    f, _ = c.walk(root, "dir")
+    refused("a directory is not opened for writing", c.open, f, p9.OWRITE)
+    refused("an unknown fid is refused", c.stat, 12345)
+    refused("a fid is not used twice", c.rpc, p9.TATTACH, struct.pack("<II", root, p9.NOFID) + p9.s("x") + p9.s(""))
+    refused("authentication is not asked for", c.rpc, p9.TAUTH, struct.pack("<I", 99) + p9.s("x") + p9.s(""))
+    refused("a full directory is not removed", c.remove, f)
+    refused("remove clunks even when it fails", c.stat, f)
+
+
+def removing(c, root):
+    f, _ = c.walk(root, "dir", "entry000")
+    c.remove(f)
+    refused("what was removed is gone", c.walk, root, "dir", "entry000") if c.walk(root, "dir")[1] != 1 else check(
+        "what was removed is gone", c.walk(root, "dir", "entry000")[1] == 1)
+    f, _ = c.walk(root, "dir", "entry001")
+    c.open(f, p9.OREAD | p9.ORCLOSE)
+    c.clunk(f)
+    check("remove on close removes", c.walk(root, "dir", "entry001")[1] == 1)
+
+
+def flushing(c, root):
+    f, _ = c.walk(root, "dir", "other")
+    c.send(p9.TSTAT, struct.pack("<I", f), 7)
+    c.send(p9.TFLUSH, struct.pack("<H", 7), 8)
+    answers = []
+    while not answers or answers[-1][1] != 8:
+        answers.append(c.receive())
+    check("a flush is answered last", answers[-1][0] == p9.TFLUSH + 1 and len(answers) <= 2)
+    check("the connection goes on after a flush", c.stat(f)["name"] == "other")
+
+
+def main():
+    build = os.environ.get("COGNU_BUILD", os.path.abspath("build"))
+    with tempfile.TemporaryDirectory(prefix="cognu-p9-") as work:
+        path = os.path.join(work, "sock")
+        server = subprocess.Popen([os.path.join(build, "bin", "cognu-ramfs"), "--socket", path, "--foreign"])
+        try:
+            until = time.monotonic() + 5
+            while not os.path.exists(path) and time.monotonic() < until:
+                time.sleep(0.01)
+            c = p9.Client(path)
+            check("9P2000 is agreed", c.version == "9P2000" and c.msize <= 8192)
+            check("an unknown version is answered so", p9.Client(path, version="9Q").version == "unknown")
+            check("9P2000.u falls back to 9P2000", p9.Client(path, version="9P2000.u").version == "9P2000")
+            root = c.attach()
+            for part in (files, directories, refusals, removing, flushing):
+                part(c, root)
+        except (p9.Error, EOFError, OSError) as e:
+            check(f"{type(e).__name__}: {e}", False)
+        finally:
+            server.terminate()
+            server.wait()
+    failed = checks.count(False)
+    print(f"{len(checks) - failed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,177 @@
+"""Boots Debian's kernel in QEMU with an initramfs made here, and gives what it printed on its serial line.
+
+The kernel package is fetched by apt into a cache folder and unpacked there; nothing is installed. The initramfs holds busybox, the
+named modules with what they depend on, the named programs with their libraries, and an init script. No root is needed.
+"""
+import gzip
+import os
+import re
+import shutil
+import stat
+import subprocess
+import sys
+
+GUEST_HOST = "10.0.2.2"  # the host's loopback, as QEMU's user network shows it
+NETWORK = ["virtio_net", "virtio_pci"]
+DONE = "VM-DONE"
+INIT = """#!/bin/busybox sh
+/bin/busybox mkdir -p /proc /sys /dev /tmp /run /root
+/bin/busybox mount -t proc proc /proc
+/bin/busybox mount -t sysfs sys /sys
+/bin/busybox mount -t devtmpfs dev /dev
+/bin/busybox mkdir -p /dev/pts /dev/shm
+/bin/busybox mount -t devpts devpts /dev/pts
+/bin/busybox mount -t tmpfs tmp /tmp
+/bin/busybox mount -t tmpfs run /run
+export PATH=/bin:/sbin:/usr/bin:/usr/sbin HOME=/root
+/bin/busybox --install -s /bin
+for m in $(cat /modules.order); do insmod /modules/$m || echo "insmod $m failed"; done
+ifconfig lo 127.0.0.1 up
+ifconfig eth0 10.0.2.15 netmask 255.255.255.0 up 2> /dev/null && route add default gw 10.0.2.2
+echo VM-START
+sh /job
+echo "%s status $?"
+poweroff -f
+""" % DONE
+
+
+def kernel(cache):
+    """(vmlinuz, folder of modules) of Debian's current kernel package."""
+    os.makedirs(cache, exist_ok=True)
+    text = subprocess.run(["apt-cache", "depends", "linux-image-amd64"], capture_output=True, text=True, check=True).stdout
+    package = re.search(r"Depends: (linux-image-\S+)", text).group(1)
+    root = os.path.join(cache, package)
+    if not os.path.isdir(root):
+        subprocess.run(["apt-get", "download", package], cwd=cache, check=True, stdout=subprocess.DEVNULL)
+        deb = next(f for f in os.listdir(cache) if f.startswith(package + "_") and f.endswith(".deb"))
+        shutil.rmtree(root + ".new", ignore_errors=True)
+        subprocess.run(["dpkg-deb", "-x", deb, root + ".new"], cwd=cache, check=True)
+        os.rename(root + ".new", root)
+        os.unlink(os.path.join(cache, deb))
+    version = package[len("linux-image-"):]
+    modules = next(m for m in (f"lib/modules/{version}", f"usr/lib/modules/{version}") if os.path.isdir(os.path.join(root, m)))
+    return os.path.join(root, "boot", f"vmlinuz-{version}"), os.path.join(root, modules)
+
+
+def module_files(folder, wanted):
+    """Paths of the modules, each after those that it depends on; those built in are skipped."""
+    where = {}
+    for base, _, files in os.walk(folder):
+        for name in files:
+            if name.endswith(".ko"):
+                where[name[:-3].replace("-", "_")] = os.path.join(base, name)
+    order = []
+
+    def add(name):
+        path = where.get(name.replace("-", "_"))
+        if path is None or path in order:
+            return
+        with open(path, "rb") as f:
+            found = re.search(rb"\0depends=([^\0]*)\0", f.read())
+        for dependency in found.group(1).decode().split(",") if found else []:
+            if dependency:
+                add(dependency)
+        order.append(path)
+
+    for name in wanted:
+        add(name)
+    return order
+
+
+def libraries(program):
+    """Shared libraries of a program, and its loader."""
+    out = subprocess.run(["ldd", program], capture_output=True, text=True, check=False).stdout
+    return re.findall(r"(/\S+) \(0x", out)
+
+
+class Archive:
+    """A cpio archive of the kernel's kind (newc)."""
+
+    def __init__(self):
+        self.out, self.ino, self.seen = bytearray(), 0, set()
+
+    def entry(self, name, mode, data=b"", rdev=(0, 0)):
+        self.ino += 1
+        fields = [self.ino, mode, 0, 0, 1, 0, len(data), 0, 0, *rdev, len(name) + 1, 0]
+        self.out += b"070701" + b"".join(b"%08X" % f for f in fields) + name.encode() + b"\0"
+        self.out += b"\0" * (-len(self.out) % 4) + data
+        self.out += b"\0" * (-len(self.out) % 4)
+
+    def folder(self, name):
+        parts = name.strip("/").split("/")
+        for i in range(1, len(parts) + 1):
+            path = "/".join(parts[:i])
+            if path and path not in self.seen:
+                self.seen.add(path)
+                self.entry(path, stat.S_IFDIR | 0o755)
+
+    def file(self, name, data, mode=0o755):
+        name = name.strip("/")
+        if name in self.seen:
+            return
+        self.folder(os.path.dirname(name))
+        self.seen.add(name)
+        self.entry(name, stat.S_IFREG | mode, data)
+
+    def copy(self, source, name=None):
+        with open(source, "rb") as f:
+            self.file(name or source, f.read(), os.stat(source).st_mode & 0o777)
+
+    def link(self, name, target):
+        name = name.strip("/")
+        if name not in self.seen:
+            self.folder(os.path.dirname(name))
+            self.seen.add(name)
+            self.entry(name, stat.S_IFLNK | 0o777, target.encode())
+
+    def bytes(self):
+        self.entry("TRAILER!!!", 0)
+        return gzip.compress(bytes(self.out), 1)
+
+
+def initramfs(path, module_folder, job, modules=(), programs=(), files=(), trees=()):
+    """Writes an initramfs. programs: paths, copied with their libraries; files: (name, bytes); trees: folders copied whole."""
+    archive = Archive()
+    for folder in ("proc", "sys", "dev", "tmp", "run", "root", "bin", "sbin"):
+        archive.folder(folder)
+    archive.entry("dev/console", stat.S_IFCHR | 0o600, rdev=(5, 1))
+    archive.copy("/bin/busybox", "bin/busybox")
+    archive.file("init", INIT.encode())
+    archive.file("job", job.encode())
+    order = module_files(module_folder, list(modules))
+    for module in order:
+        archive.copy(module, "modules/" + os.path.basename(module))
+    archive.file("modules.order", "\n".join(os.path.basename(m) for m in order).encode() + b"\n", 0o644)
+    for program in programs:
+        archive.copy(os.path.realpath(program), program)
+        for library in libraries(program):
+            archive.copy(os.path.realpath(library), library)
+    for name, data in files:
+        archive.file(name, data)
+    for tree in trees:
+        for base, _, names in os.walk(tree):
+            for name in names:
+                source = os.path.join(base, name)
+                if os.path.islink(source):
+                    archive.link(source, os.readlink(source))
+                elif os.path.isfile(source):
+                    archive.copy(source)
+    with open(path, "wb") as f:
+        f.write(archive.bytes())
+
+
+def boot(vmlinuz, initrd, seconds, memory="1G", echo=False):
+    """Runs the machine until its job is done; gives (printed text, exit status of the job, or None when time ran out)."""
+    command = ["qemu-system-x86_64", "-kernel", vmlinuz, "-initrd", initrd, "-m", memory, "-smp", "2", "-nographic", "-no-reboot",
+               "-nic", "user,model=virtio-net-pci", "-append", "console=ttyS0 quiet panic=-1 rdinit=/init"]
+    run = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    try:
+        out, _ = run.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        run.kill()
+        out, _ = run.communicate()
+    text = out.decode(errors="replace").replace("\r", "")
+    if echo:
+        sys.stderr.write(text)
+    done = re.search(DONE + r" status (\d+)", text)
+    return text[text.find("VM-START"):], int(done.group(1)) if done else None
