@@ -65,6 +65,9 @@ char *cg_strdup(const char *s);
 char *cg_strndup(const char *s, size_t len);
 void cg_free(void *p);
 void cg_wipe(void *p, size_t bytes); /* zeroes in a way that the compiler keeps */
+/* For programs that move bulk: freed memory up to 64 MiB is kept, so that a buffer of a megabyte
+ * is not given back to the kernel and faulted in again for every request. */
+void cg_alloc_keep_freed(void);
 /* For tests: the n-th allocation from now fails (1 is the next); 0 turns injection off. */
 void cg_alloc_fail_at(uint64_t n);
 

@@ -4,8 +4,9 @@
  * The text form: one grant a line, words divided by blanks, quoted as in rc; `#` begins a comment.
  * A line that is not of this list, or is said twice where once is meant, refuses the whole file.
  *
- *   program FILE ARG...        the program, by its file name; an argument $NODE or $LISTEN stands
- *                              for the node's name or the address where it listens
+ *   program FILE ARG...        the program, by its file name; an argument $NODE, $LISTEN or
+ *                              $ADDRESS stands for the node's name, where it listens, and where
+ *                              others find it
  *   offer NAME [gate]          a service: init makes its socket and passes it as `--fd N`;
  *                              with gate also the one for the gate, as `--gate-fd N`
  *   socket stream|seqpacket PATH OPTION    another listening socket, passed as `OPTION N`

@@ -79,7 +79,7 @@ struct ninep_auth {
     void *ctx;
 };
 extern const struct ninep_auth
-    ninep_auth_local; /* local peers only, by uid; proof is the binding itself */
+    ninep_auth_local; /* local peers only, by uid; proof is the id twice: the socket vouches */
 
 /* ---- server framework ---- */
 
@@ -161,8 +161,9 @@ struct ninep_ops {
     /* An asynchronous request should end: the file server still responds, with CG_ECANCELED if
      * nothing was done. May be NULL: the request then simply goes on. */
     void (*cancel)(struct ninep_req *r);
-    /* The first lease on id was granted through fid, or the last one went (fid is NULL). For
-     * servers that must watch a host. */
+    /* Leases on id begin to matter, or no longer do (fid is NULL). For servers that must watch a
+     * host. fid is of that file; for an entry of a listing and for a new file without a fid it is
+     * the directory's. Where it can, it is called before the attributes are asked for. */
     void (*leased)(struct ninep_server *s, struct ninep_fid *fid, const struct ninep_xqid *id,
                    bool on);
 };
@@ -183,7 +184,10 @@ struct ninep_server_config {
     bool foreign;          /* also speak 9P2000.L and 9P2000 */
 };
 cg_err ninep_server_new(const struct ninep_server_config *config, struct ninep_server **out);
-void ninep_server_free(struct ninep_server *s); /* ends all sessions, clunks all fids */
+/* Ends all sessions, clunks all fids, closes all connections. Requests that the file server still
+ * runs are cancelled; the last of them to be answered, and the last connection to be closed, free
+ * what is left. */
+void ninep_server_free(struct ninep_server *s);
 void *ninep_server_aux(struct ninep_server *s);
 
 void ninep_respond(struct ninep_req *r, cg_err e);
@@ -217,6 +221,9 @@ void ninep_conn_closed(struct ninep_conn *c); /* the link is gone; frees c, sess
 /* Does what is due (leases, deadlines, lingering sessions); returns when it next wants to be
  * called, 0: nothing due. */
 uint64_t ninep_server_tick(struct ninep_server *s);
+/* wake is called when something became due sooner than tick last said: call tick soon, not from
+ * within. Needed where the file server answers later than from its handlers. NULL: no more. */
+void ninep_server_on_wake(struct ninep_server *s, void (*wake)(void *ctx), void *ctx);
 
 /* ---- client ---- */
 
@@ -244,6 +251,7 @@ struct ninep_client_config {
     /* Makes the credential for Tattach over this connection: answer later by
      * ninep_client_credential. NULL: empty credential. */
     void (*credential)(void *ctx, const struct ninep_peer *peer);
+    void *credential_ctx; /* for credential alone, which is another's matter; NULL: ctx */
     /* State changed. UP with resumed=false after an earlier UP: the server lost the session, all
      * fids and leases are gone. */
     void (*state)(void *ctx, enum ninep_client_state st, bool resumed, cg_err why,

@@ -2,8 +2,9 @@
  * node's gate.
  *
  * The gate handshake is one line of text each way before the first frame (docs/security.md):
- *   client to gate:   dial NODE SERVICE\n         answered by   ok NODE_KEY_HEX BINDING_HEX\n   or
- * error CODE TEXT\n gate to service:  peer NODE_KEY_HEX BINDING_HEX\n           (not answered)
+ *   client to gate:   dial NODE SERVICE\n
+ *   answered by:      ok NODE_KEY_HEX BINDING_HEX\n   or   error CODE TEXT\n   (CODE decimal)
+ *   gate to service:  peer NODE_KEY_HEX BINDING_HEX\n   (not answered)
  */
 #ifndef COGNU_NINEP_UV_H
 #define COGNU_NINEP_UV_H
@@ -19,6 +20,10 @@ enum { NINEP_LINE_BYTES_MAX = 512 }; /* a handshake line */
 struct ninep_listener;
 cg_err ninep_uv_listen(uv_loop_t *loop, struct ninep_server *s, int fd, bool from_gate,
                        struct ninep_listener **out, struct cg_errbuf *eb);
+/* The same for a transport that does not tell who is there: every connection is this peer. */
+cg_err ninep_uv_listen_as(uv_loop_t *loop, struct ninep_server *s, int fd,
+                          const struct ninep_peer *peer, struct ninep_listener **out,
+                          struct cg_errbuf *eb);
 void ninep_uv_listener_close(
     struct ninep_listener *l); /* its connections too; frees l when the loop has closed them */
 /* Runs ninep_server_tick for s on the loop. Once a server. */
@@ -43,9 +48,11 @@ cg_err ninep_uv_wait_up(uv_loop_t *loop, struct ninep_client *c, struct cg_errbu
 cg_err ninep_uv_call(uv_loop_t *loop, struct ninep_client *c, const struct ninep_call *call,
                      union ninep_rmsg *r, struct ninep_frame **frame, struct cg_errbuf *eb);
 
-/* A whole file server as a program: parses the common options (--socket PATH, --gate-socket PATH,
- * --fd N for sockets inherited from init, --foreign), listens, serves until SIGTERM. Returns the
- * exit status. The loop is uv_default_loop(). */
+/* A whole file server as a program: parses the common options (--socket PATH and --gate-socket PATH
+ * make sockets, --fd N and --gate-fd N take listening ones inherited from init, --plaintext-tcp
+ * HOST:PORT listens for foreign clients, all of them the user of --plaintext-uid, --foreign,
+ * --help), listens, serves until SIGTERM or SIGINT. A server with options of its own takes those
+ * out of argv first. Returns the exit status. The loop is uv_default_loop(). */
 int ninep_serve_main(int argc, char **argv, struct ninep_server_config *config);
 
 #endif

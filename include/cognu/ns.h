@@ -119,6 +119,8 @@ struct ns_op *ns_flush(struct ns *ns, struct ns_file *f, ns_done *done,
 struct ns_op *ns_fsync(struct ns *ns, struct ns_file *f, bool dataonly, ns_done *done, void *aux);
 void ns_close(struct ns *ns, struct ns_file *f);
 struct ns_node *ns_file_node(const struct ns_file *f);
+/* Its create was answered early and is not confirmed yet, and nothing was written. */
+bool ns_file_unborn(const struct ns_file *f);
 /* Gives entries from cookie on to emit until it returns false or the end. plus: each entry comes
  * with a node reference. */
 typedef bool ns_emit(void *aux, uint64_t next_cookie, const char *name, const struct ns_stat *st);

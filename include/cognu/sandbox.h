@@ -6,6 +6,7 @@
  *   seccomp    a list of allowed system calls; the rest answer EPERM
  *   identity   own pid, ipc, uts and net namespaces, its uid, no privileges but the named ones,
  *              no descriptors but the passed ones, limits on memory and files
+ * A component with `pids node` has no Landlock, which would forbid it to look at other processes.
  * Where the kernel lacks Landlock, or the host a uid, a line in the component's log says so and the
  * other walls stand.
  *

@@ -282,15 +282,14 @@ extern const struct ninep_auth secure_auth_client; /* for clients: the proof onl
 
 /* The judge of a file server's attaches. Local peers are who their uid says, as in
  * ninep_auth_local. Remote ones need a user's proof or a ticket, bound to this connection and to
- * this node; users, nodes and revocations are those of the roster file, which is read again when it
- * changed. Every refusal is logged. */
+ * this node; nodes, users and revocations are those of the roster file, which is read again when it
+ * changed. This node is the one that sealed the file. Every refusal is logged. Where there is no
+ * roster, only local peers attach. */
 struct secure_auth_config {
-    const char *roster; /* path; NULL: $COGNU_ROSTER, else /var/lib/cognu/roster */
-    const char *self;   /* this node's name or key; NULL: $COGNU_NODE */
-    const struct cg_env *env;
+    const char *roster;       /* path, copied; NULL: $COGNU_ROSTER, else /var/lib/cognu/roster */
+    const struct cg_env *env; /* NULL: the real one */
 };
-cg_err secure_auth_new(const struct secure_auth_config *config,
-                       struct ninep_auth **out); /* strings are copied */
+cg_err secure_auth_new(const struct secure_auth_config *config, struct ninep_auth **out);
 void secure_auth_free(struct ninep_auth *auth);
 
 /* ---- processes that hold keys

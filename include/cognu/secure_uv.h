@@ -37,4 +37,8 @@ void secure_signer_credential(struct secure_signer *s, struct ninep_client *c,
 /* c is about to be freed: nobody tells it a credential any more. */
 void secure_signer_forget(struct secure_signer *s, struct ninep_client *c);
 
+/* ninep_serve_main for a file server that other nodes may reach: config->auth is made here
+ * (secure_auth_new), over the roster that $COGNU_ROSTER names. */
+int secure_serve_main(int argc, char **argv, struct ninep_server_config *config);
+
 #endif

@@ -2,9 +2,9 @@
  * do now, events, links that are cut, and a small file server in memory.
  *
  * Everything that happens follows from the seed and the program, so that a failure replays. Time is
- * in ns and starts at one second; the wall clock is the same plus an epoch. A link delivers bytes in
- * order, in pieces of random size, each way with its own delay; when it is cut, what was still under
- * way is lost, and each end hears of it later.
+ * in ns and starts at one second; the wall clock is the same plus an epoch. A link delivers bytes
+ * in order, in pieces of random size, each way with its own delay; when it is cut, what was still
+ * under way is lost, and each end hears of it later.
  */
 #ifndef COGNU_SIM_H
 #define COGNU_SIM_H
@@ -53,8 +53,8 @@ struct sim_server {
     struct sim *sim;
     struct ninep_server *server;
     struct ninep_peer peer; /* what it is told of whoever connects */
-    uint64_t tick_ns; /* asked for; 0: none */
-    uint32_t ticks;   /* events that refer to this */
+    uint64_t tick_ns;       /* asked for; 0: none */
+    uint32_t ticks;         /* events that refer to this */
     struct cg_list conns;
     bool stopped;
 };
@@ -62,7 +62,8 @@ void sim_server_init(struct sim_server *ss, struct sim *s, struct ninep_server *
 void sim_server_accept(struct sim_server *ss, struct sim_link *l, int end);
 void sim_server_fini(struct sim_server *ss); /* closes its links; the server is the caller's */
 
-/* A client that dials such a server, and ticks. Fill in config's callbacks but those of the link. */
+/* A client that dials such a server, and ticks. Fill in config's callbacks but those of the link.
+ */
 struct sim_client {
     struct sim *sim;
     struct sim_server *server; /* NULL: nothing answers */
@@ -92,7 +93,8 @@ extern const struct ninep_ops memfs_ops;           /* server_aux is the memfs */
  * called for it once, or ninep_respond. NULL: all at once. */
 void memfs_defer(struct memfs *fs, bool (*later)(void *ctx, struct ninep_req *r), void *ctx);
 void memfs_run(struct ninep_req *r);
-/* The tree as text, one line a file, sorted: path, kind, size, contents as they are. For comparing. */
+/* The tree as text, one line a file, sorted: path, kind, size, contents as they are. For comparing.
+ */
 cg_err memfs_text(struct memfs *fs, struct cg_str *out);
 uint64_t memfs_mutations(const struct memfs *fs); /* that took effect */
 uint32_t memfs_fids(const struct memfs *fs);      /* references held by fids */

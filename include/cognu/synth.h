@@ -38,8 +38,10 @@ struct synth_kind {
     uint32_t mode;    /* type and permissions */
     uint32_t qtype;   /* besides SYNTHETIC and NOCACHE: NINEP_QTYPE_STREAM ... */
 
-    /* Names of this kind inside the parent file number dir. Start with *cursor = 0; false at the
-     * end. */
+    /* Names of this kind inside the parent file number dir: the first after *cursor, which it then
+     * names. 0 is before all; false at the end. A listing may go on from a cursor much later, when
+     * other names have come and gone: let cursors be what lasts, such as growing numbers below
+     * 2^48. */
     bool (*each)(struct synth *s, uint64_t dir, uint64_t *cursor, char name[SYNTH_NAME_BYTES],
                  uint64_t *id);
     /* The number behind a name; CG_ENOENT. */
@@ -64,7 +66,13 @@ struct synth_kind {
     cg_err (*create)(struct synth_handle *dir, const char *name, uint32_t mode, uint16_t *kind,
                      uint64_t *id, struct cg_errbuf *eb);
     cg_err (*remove)(struct synth_handle *dir, const char *name, struct cg_errbuf *eb);
+    /* The file is cut, or lengthened, by Tsetattr. NULL: granted without effect, so that `echo x >
+     * file` works. */
+    cg_err (*resize)(struct synth_handle *h, uint64_t size, struct cg_errbuf *eb);
     uint64_t (*size)(struct synth_handle *h); /* NULL: 0 */
+    /* Whose it is: the others' bits of mode count for everybody else but the host's administrators
+     * (synth_is_host). NULL: it belongs to whoever looks at it. */
+    uint64_t (*owner)(struct synth_handle *h);
 };
 
 /* kinds[0] is the root directory. kinds and env are borrowed for the life of the server. */
@@ -76,8 +84,15 @@ const struct synth_kind *synth_kind_of(struct synth *s, uint16_t kind);
 /* Give these to ninep_server_new: ops, and the synth as aux. */
 extern const struct ninep_ops synth_ops;
 struct synth_handle *synth_handle_of(const struct ninep_fid *fid);
-/* The attributes of a handle's file now; for callbacks that answer a write themselves. */
+/* The attributes of a handle's file now. */
 void synth_attr(struct synth_handle *h, struct ninep_attr *out);
+/* Answers a write of which everything was taken. */
+void synth_wrote(struct ninep_req *r);
+/* The caller is root of this host, or the user that this server runs as. */
+bool synth_is_host(const struct ninep_fid *fid);
+/* The Linux number of a signal by its name (Plan 9's `interrupt hangup alarm`, Linux's `int hup
+ * tstp`, `stop` and `start` for SIGSTOP and SIGCONT) or number; 0: there is none. */
+int synth_note_number(const char *word);
 /* An open_later has succeeded: answers r, for the kind and number that h has now. */
 void synth_opened(struct synth_handle *h, struct ninep_req *r);
 /* The common main of a synthetic file server (library cg_synth_main): serves as ninep_serve_main

@@ -17,6 +17,7 @@ struct synth_stream {
     int fd;       /* nonblocking; -1: closed: reads say end of file, writes fail */
     bool writing; /* serves Twrite, else Tread */
     bool packets; /* an empty read is an empty packet, not the end */
+    bool last;    /* what can be read now is all: then comes the end */
     bool polled;
     uv_poll_t *poll;
     struct cg_list waiters;
@@ -27,6 +28,8 @@ void synth_stream_init(struct synth_stream *s, uv_loop_t *loop, bool writing);
 void synth_stream_open(struct synth_stream *s, int fd); /* takes fd */
 /* Ends the stream: closes the descriptor; what waits is answered as at the end of file. */
 void synth_stream_close(struct synth_stream *s);
+/* Of reading: what is there is still given, and then the end, though others hold the other side. */
+void synth_stream_finish(struct synth_stream *s);
 /* Answers r now, or when bytes can move. */
 void synth_stream_request(struct synth_stream *s, struct ninep_req *r);
 

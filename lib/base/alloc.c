@@ -2,6 +2,7 @@
  * n-th one fail. */
 #include <cognu/base.h>
 
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -50,6 +51,13 @@ char *cg_strdup(const char *s)
 void cg_free(void *p)
 {
     free(p);
+}
+
+void cg_alloc_keep_freed(void)
+{
+    mallopt(M_MMAP_THRESHOLD, 32 << 20); /* the most that glibc takes */
+    mallopt(M_TRIM_THRESHOLD, 64 << 20);
+    mallopt(M_TOP_PAD, 1 << 20);
 }
 
 void cg_wipe(void *p, size_t bytes)

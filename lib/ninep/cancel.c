@@ -73,6 +73,5 @@ void ninep__cancel(struct ninep_conn *c, uint16_t tag, const struct ninep_tcance
         sl->req->has_cancel = true;
         sl->req->cancel_tag = tag;
         ninep__cancel_request(sl->req, CG_ECANCELED);
-        ninep__pump(ss->server);
     }
 }

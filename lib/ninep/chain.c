@@ -1,5 +1,5 @@
-/* chain: requests with one chain id run in the order in which they arrived, each when the one before
- * it is answered. After an error the rest are answered CG_ESKIPPED, until the one with LAST.
+/* chain: requests with one chain id run in the order in which they arrived, each when the one
+ * before it is answered. After an error the rest are answered CG_ESKIPPED, until the one with LAST.
  *
  * A chain that is empty and has not failed says nothing, so it is forgotten before its LAST, too. A
  * member that is cancelled while it waits fails those behind it, not those before it.

@@ -176,8 +176,9 @@ static uint64_t due(const struct ninep_client *c)
         next = sooner(next, c->retry_ns);
     } else if (c->state == NINEP_STARTING) {
         next = sooner(next, c->start_ns);
-    } else if (c->state == NINEP_UP && c->fid_clunks) {
-        next = sooner(next, c->clunk_due_ns);
+    } else if (c->state == NINEP_UP) {
+        next = c->fid_clunks ? sooner(next, c->clunk_due_ns) : next;
+        next = c->releases ? sooner(next, c->release_due_ns) : next;
     }
     return next;
 }

@@ -32,6 +32,7 @@ enum {
     CLIENT_START_MS = 10000,    /* for connecting and for the start flight, each */
     CLIENT_PAUSE_MS_MIN = 50,   /* before the first reconnect */
     CLIENT_PAUSE_MS_MAX = 5000, /* before any */
+    CLIENT_CANCEL_MS = 500,     /* beyond two round trips, for the outcome of a cancelled call */
     CLIENT_CLUNK_MS = 1,        /* clunks are gathered for so long */
     CLIENT_LEASE_MARGIN = 128,  /* this part of a term is left unused: clocks run apart */
     CLIENT_NAME_BYTES = 128,
@@ -124,9 +125,10 @@ struct ninep_client {
     uint64_t event_seen;
     struct ninep_release release[CLIENT_RELEASES_MAX];
     uint32_t releases;
-    uint64_t renewed_ns; /* send time of the last answered request */
-    uint64_t ping_ns;    /* when the ping under way was sent; 0: none */
-    size_t ping_left;    /* of the frame that was being received then */
+    uint64_t release_due_ns; /* of unasked ones */
+    uint64_t renewed_ns;     /* send time of the last answered request */
+    uint64_t ping_ns;        /* when the ping under way was sent; 0: none */
+    size_t ping_left;        /* of the frame that was being received then */
 
     uint64_t retry_ns, start_ns, deadlines_ns; /* 0: none */
     uint64_t tick_ns;                          /* what the owner was told last; 0: nothing due */

@@ -204,16 +204,22 @@ static void give_up(struct ninep_client *c, struct call *k, cg_err e)
     cg_assert(ok || k->place == CALL_SENT); /* a waiting call's frame is its own */
 }
 
+/* A waiting call that will not be sent, nor a ghost of it. */
+static void refuse(struct ninep_client *c, struct call *k, cg_err e)
+{
+    k->chain = 0;
+    if (k->ghost || k->internal) {
+        take_out(c, k);
+    } else {
+        give_up(c, k, e);
+    }
+}
+
 void client__report_all(struct ninep_client *c, cg_err e)
 {
     CG_LIST_EACH (it, &c->waiting) {
         struct call *k = CG_CONTAINER(it, struct call, link);
-        k->chain = 0;
-        if (k->ghost || k->internal) {
-            take_out(c, k);
-        } else {
-            give_up(c, k, e);
-        }
+        refuse(c, k, e);
     }
 }
 
@@ -371,8 +377,7 @@ void client__pump(struct ninep_client *c)
             return;
         }
         if (k->chain && !(c->features & NINEP_FEATURE_CHAIN)) {
-            k->chain = 0;
-            give_up(c, k, CG_ENOSYS);
+            refuse(c, k, CG_ENOSYS);
         } else if (k->frame->len > c->msize) {
             give_up(c, k, CG_EMSGSIZE); /* in a chain, its ghost is looked at next */
         } else {
@@ -471,10 +476,10 @@ uint64_t ninep_client_call(struct ninep_client *c, const struct ninep_call *call
     k->newfid = new_fid_of(call->type, &call->t);
     uint64_t id = k->id;
     client__enter(c);
+    client__releases_send(c);
     client__queue(c, k, false);
     if (c->state == NINEP_DEAD) {
-        k->chain = 0;
-        give_up(c, k, c->why);
+        refuse(c, k, c->why);
     } else if (e != CG_OK) {
         give_up(c, k, e);
     } else {
@@ -502,6 +507,18 @@ static cg_err cancelled_result(const struct call *k)
                                               : CG_ECANCELED;
 }
 
+/* Somebody waits for the end of a cancelled call: a server that stands still is not waited for. */
+static void hurry(struct ninep_client *c, struct call *k)
+{
+    uint64_t wait_us = CLIENT_CANCEL_MS * 1000 + 2 * (uint64_t)c->rtt_us;
+    uint64_t end = client__now(c) + wait_us * 1000;
+    if (k->deadline_ns == 0 || end < k->deadline_ns) {
+        k->deadline_ns = end;
+        c->deadlines_ns = c->deadlines_ns && c->deadlines_ns < end ? c->deadlines_ns : end;
+        client__wake_at(c, end);
+    }
+}
+
 static void cancel(struct ninep_client *c, struct call *k)
 {
     bool ask = k->place == CALL_SENT && c->state == NINEP_UP && c->features & NINEP_FEATURE_CANCEL;
@@ -510,6 +527,7 @@ static void cancel(struct ninep_client *c, struct call *k)
     } else if (!k->cancelled) {
         k->cancelled = true;
         union ninep_tmsg t = {.cancel = {.oldtag = k->slot, .oldseq = c->slot[k->slot].seq}};
+        hurry(c, k);
         client__control(c, NINEP_TCANCEL, &t);
     }
 }
@@ -546,7 +564,11 @@ static void expire(struct ninep_client *c, struct call *k)
     bool up = c->state == NINEP_UP;
     bool sent = k->place == CALL_SENT;
     union ninep_tmsg t = {.cancel = {.oldtag = k->slot, .oldseq = c->slot[k->slot].seq}};
-    give_up(c, k, k->place == CALL_STRANDED ? k->result : up ? CG_ETIME : CG_ELINKDOWN);
+    give_up(c, k,
+            k->cancelled                ? cancelled_result(k)
+            : k->place == CALL_STRANDED ? k->result
+            : up                        ? CG_ETIME
+                                        : CG_ELINKDOWN);
     if (sent && up && !k->cancelled && c->features & NINEP_FEATURE_CANCEL) {
         k->cancelled = true;
         client__control(c, NINEP_TCANCEL, &t);

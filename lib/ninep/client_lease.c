@@ -84,11 +84,16 @@ void client__watch_start(struct ninep_client *c)
     }
 }
 
-/* ---- giving back ---- */
+/* ---- giving back ----
+ *
+ * What is given back during one entry goes together; what is given back unasked waits a moment for
+ * more. But it goes before any call that is made later: a lease that such a call brings must not be
+ * ended by an older Trelease. While the link is down, releases wait at the head of the queue. */
 
 void client__releases_send(struct ninep_client *c)
 {
-    if (c->releases == 0 || c->state != NINEP_UP) {
+    bool full = c->releases == CLIENT_RELEASES_MAX;
+    if (c->releases == 0 || (c->state != NINEP_UP && !full)) {
         return;
     }
     uint8_t body[CLIENT_RELEASES_MAX * NINEP_RELEASE_BYTES];
@@ -99,11 +104,13 @@ void client__releases_send(struct ninep_client *c)
     cg_assert(!b.bad);
     union ninep_tmsg t = {.release = {.leases = {(uint16_t)c->releases, {body, (uint32_t)b.pos}}}};
     struct call *k = client__call_own(c, NINEP_TRELEASE, &t, NULL);
-    if (k) {
-        c->releases = 0;
-        client__queue(c, k, true);
-        client__pump(c);
+    if (!k) {
+        c->release_due_ns = client__now(c) + CLIENT_CLUNK_MS * CLIENT_MS; /* memory may return */
+        return;
     }
+    c->releases = 0;
+    client__queue(c, k, true);
+    client__pump(c);
 }
 
 void ninep_client_release(struct ninep_client *c, const struct ninep_event *event)
@@ -115,10 +122,14 @@ void ninep_client_release(struct ninep_client *c, const struct ninep_event *even
         client__releases_send(c);
     }
     if (c->releases == CLIENT_RELEASES_MAX) {
-        return; /* no memory, or no link: the term ends these leases */
+        return; /* no memory: the term ends this lease */
     }
     c->release[c->releases++] = (struct ninep_release){.number = event->number, .id = event->id};
-    if (c->depth == 0) {
+    if (event->number == 0 && c->releases == 1) {
+        c->release_due_ns = client__now(c) + CLIENT_CLUNK_MS * CLIENT_MS;
+        client__wake_at(c, c->release_due_ns);
+    }
+    if (event->number != 0 && c->depth == 0) {
         client__enter(c);
         client__releases_send(c);
         client__unwind(c);

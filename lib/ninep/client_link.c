@@ -75,8 +75,11 @@ static void down(struct ninep_client *c, cg_err why, const char *detail)
         c->credential_wanted = false;
         c->credentials_stale++;
     }
-    if (!c->has_session) {
-        client__strand(c); /* only our attach: nobody waits for it */
+    if (!c->attached) {
+        /* A credential is good for its connection only. So an attach is not sent again: the next
+         * connection begins a new session, and this one, which holds nothing, ends by itself. */
+        c->has_session = false;
+        client__strand(c);
     }
     client__cancelled_lost(c);
     pause_then_retry(c);
@@ -158,9 +161,6 @@ static void send_session(struct ninep_client *c)
 static void on_attach(void *aux, cg_err e, const union ninep_rmsg *r, const char *detail)
 {
     struct ninep_client *c = aux;
-    if (e != CG_OK && !c->linked) {
-        return; /* stranded with its session: there will be another */
-    }
     if (e == CG_OK) {
         c->attached = true;
         c->root_attr = r->attach.attr;
@@ -168,8 +168,6 @@ static void on_attach(void *aux, cg_err e, const union ninep_rmsg *r, const char
     } else if (client__final(e)) {
         client__die(c, e, detail);
     } else {
-        /* Nothing is on this session yet: forget it, and begin anew. */
-        c->has_session = false;
         client__drop(c, e, "attach: %s", detail);
     }
 }
@@ -192,7 +190,8 @@ static void begin_attach(struct ninep_client *c)
 {
     if (c->cfg.credential) {
         c->credential_wanted = true;
-        c->cfg.credential(c->cfg.ctx, &c->peer);
+        void *ctx = c->cfg.credential_ctx ? c->cfg.credential_ctx : c->cfg.ctx;
+        c->cfg.credential(ctx, &c->peer);
     } else {
         send_attach(c, NULL, 0);
     }
@@ -322,10 +321,8 @@ void client__session(struct ninep_client *c, const struct ninep_rsession *r)
     client__rtt(c, c->session_sent_ns);
     if (asked_resume && r->resumed) {
         client__resend(c);
-        if (c->linked && c->attached) {
+        if (c->linked) {
             client__up(c);
-        } else if (c->linked && cg_list_empty(&c->sent)) {
-            begin_attach(c); /* the link was lost before the credential came */
         }
         return;
     }
@@ -377,6 +374,7 @@ void client__up(struct ninep_client *c)
         client__watch_start(c);
     }
     set_state(c, NINEP_UP, resumed);
+    client__releases_send(c);
     client__deliver(c);
     client__clunks_send(c);
     client__pump(c);

@@ -435,6 +435,40 @@ static void too_large_calls_are_told(void **state)
     end(p);
 }
 
+static void chains_need_a_server_that_has_them(void **state)
+{
+    struct peer *p = *state;
+    p->features = NINEP_FEATURE_LEASE;
+    assert_int_equal(peer_new(p), CG_OK);
+    uint32_t chain = ninep_client_chain(p->client);
+    ninep_client_cancel(p->client, chain_call(p, chain, false, "ghost", 3));
+    chain_call(p, chain, false, "a", 1);
+    peer_up(p);
+    peer_take(p, NINEP_TWATCH);
+    uint64_t id = peer_remove(p, "alone", 2);
+    peer_pass(p, 0);
+    assert_int_equal(peer_told(p, 1)->e, CG_ENOSYS);
+    peer_take(p, NINEP_TREMOVE);
+    /* Nor can it cancel: the caller is told at once, and truly. */
+    ninep_client_cancel(p->client, id);
+    peer_pass(p, 0);
+    assert_int_equal(peer_told(p, 2)->e, CG_EUNKNOWN);
+    assert_int_equal(peer_pending(p), 0);
+    end(p);
+}
+
+static void queues_are_bounded(void **state)
+{
+    struct peer *p = *state;
+    assert_int_equal(peer_new(p), CG_OK);
+    struct ninep_call k = {.type = NINEP_TGETATTR};
+    for (int i = 0; i < 65536; i++) {
+        assert_int_not_equal(ninep_client_call(p->client, &k), 0);
+    }
+    assert_int_equal(ninep_client_call(p->client, &k), 0);
+    end(p);
+}
+
 static struct ninep_frame *kept;
 static struct peer *kept_of;
 static void on_kept(void *aux, cg_err e, const union ninep_rmsg *r, const char *detail)
@@ -502,6 +536,7 @@ static void resume_sends_the_unanswered_again(void **state)
         assert_int_equal(again.h.tag, s[order[i]].h.tag);
         assert_int_equal(again.h.seq, s[order[i]].h.seq);
         assert_memory_equal(again.t.remove.name.data, s[order[i]].t.remove.name.data, 1);
+        assert_ptr_not_equal(again.frame, s[order[i]].frame); /* that one is the transport's */
         peer_ok(p, &again);
     }
     struct sent e = peer_take(p, NINEP_TREMOVE);
@@ -572,7 +607,7 @@ static void unknown_session_is_begun_anew_on_the_same_link(void **state)
     end(p);
 }
 
-static void attach_survives_a_loss(void **state)
+static void unanswered_attach_begins_a_new_session(void **state)
 {
     struct peer *p = *state;
     assert_int_equal(peer_new(p), CG_OK);
@@ -582,17 +617,21 @@ static void attach_survives_a_loss(void **state)
     struct sent s = peer_take(p, NINEP_TSESSION);
     peer_version(p, "9P-NG");
     peer_session(p, &s, false);
-    peer_lose(p); /* the session stands, the attach was not answered */
+    peer_getattr(p, 0, 1);
+    peer_lose(p); /* the session stands, but a credential is good for one connection */
     peer_pass(p, 60);
     peer_connect(p);
     peer_take(p, NINEP_TVERSION);
     s = peer_take(p, NINEP_TSESSION);
-    peer_version(p, "9P-NG");
-    peer_session(p, &s, true);
+    static const uint8_t zero[16];
+    assert_memory_equal(s.t.session.id, zero, 16);
     struct sent a = peer_take(p, NINEP_TATTACH);
-    assert_int_equal(a.h.seq, 1);
+    peer_version(p, "9P-NG");
+    peer_session(p, &s, false);
     peer_ok(p, &a);
     assert_int_equal(last_state(p), NINEP_UP);
+    peer_take(p, NINEP_TWATCH);
+    peer_take(p, NINEP_TGETATTR); /* it never waited for that session in particular */
     end(p);
 }
 
@@ -711,6 +750,45 @@ static void releases_pass_when_all_slots_are_taken(void **state)
     assert_int_equal(peer_pending(p), 0);
     ninep_client_release(p->client, &(struct ninep_event){.number = 1});
     peer_take(p, NINEP_TRELEASE);
+    end(p);
+}
+
+static void unasked_releases_go_before_later_calls(void **state)
+{
+    struct peer *p = *state;
+    begin(p);
+    peer_take(p, NINEP_TWATCH);
+    struct ninep_event unasked = {.kind = NINEP_EVENT_BREAK};
+    ninep_client_release(p->client, &unasked);
+    ninep_client_release(p->client, &unasked);
+    assert_int_equal(peer_pending(p), 0);
+    peer_pass(p, 1);
+    assert_int_equal(peer_take(p, NINEP_TRELEASE).t.release.leases.count, 2);
+    ninep_client_release(p->client, &unasked);
+    peer_getattr(p, 0, 1); /* may bring that lease anew */
+    peer_take(p, NINEP_TRELEASE);
+    peer_take(p, NINEP_TGETATTR);
+    peer_lose(p);
+    peer_getattr(p, 0, 2);
+    for (int i = 0; i < 40; i++) {
+        ninep_client_release(p->client, &unasked);
+    }
+    peer_getattr(p, 0, 3);
+    peer_pass(p, 50);
+    peer_connect(p);
+    peer_take(p, NINEP_TVERSION);
+    struct sent s = peer_take(p, NINEP_TSESSION);
+    peer_version(p, "9P-NG");
+    peer_session(p, &s, true);
+    peer_take(p, NINEP_TWATCH);
+    peer_take(p, NINEP_TRELEASE); /* what was unanswered */
+    peer_take(p, NINEP_TRELEASE);
+    peer_take(p, NINEP_TGETATTR);
+    uint32_t a = peer_take(p, NINEP_TRELEASE).t.release.leases.count;
+    uint32_t b = peer_take(p, NINEP_TRELEASE).t.release.leases.count;
+    assert_int_equal(a + b, 40);
+    peer_take(p, NINEP_TGETATTR);
+    peer_take(p, NINEP_TGETATTR);
     end(p);
 }
 
@@ -1054,15 +1132,18 @@ int main(void)
         cmocka_unit_test_setup(deadline_passes_while_up, setup),
         cmocka_unit_test_setup(deadlines_run_while_the_link_is_down, setup),
         cmocka_unit_test_setup(too_large_calls_are_told, setup),
+        cmocka_unit_test_setup(chains_need_a_server_that_has_them, setup),
+        cmocka_unit_test_setup(queues_are_bounded, setup),
         cmocka_unit_test_setup(reply_bytes_can_be_kept, setup),
         cmocka_unit_test_setup(resume_sends_the_unanswered_again, setup),
         cmocka_unit_test_setup(lost_session_tells_what_is_known, setup),
         cmocka_unit_test_setup(unknown_session_is_begun_anew_on_the_same_link, setup),
-        cmocka_unit_test_setup(attach_survives_a_loss, setup),
+        cmocka_unit_test_setup(unanswered_attach_begins_a_new_session, setup),
         cmocka_unit_test_setup(botched_frames_cost_the_link_only, setup),
         cmocka_unit_test_setup(tails_are_skipped_unless_they_must_be_understood, setup),
         cmocka_unit_test_setup(watch_stands_and_leases_are_given_back, setup),
         cmocka_unit_test_setup(releases_pass_when_all_slots_are_taken, setup),
+        cmocka_unit_test_setup(unasked_releases_go_before_later_calls, setup),
         cmocka_unit_test_setup(lease_clock_runs_from_the_sending, setup),
         cmocka_unit_test_setup(a_lapse_loses_all_leases, setup),
         cmocka_unit_test_setup(idle_clients_ping, setup),

@@ -1,9 +1,9 @@
-/* conn: a connection: Tversion, then Tsession, then the requests of a session. What stands in no slot
- * (Tsession, Tcancel, Tping) is answered here.
+/* conn: a connection: Tversion, then Tsession, then the requests of a session. What stands in no
+ * slot (Tsession, Tcancel, Tping) is answered here.
  *
  * The transport may close a connection at any time, even from within send; the structure then lives
- * until the calls that are under way on it have returned. A peer that breaks the framing is cut off;
- * a peer that sends a bad request is told.
+ * until the calls that are under way on it have returned. A peer that breaks the framing is cut
+ * off; a peer that sends a bad request is told.
  */
 #include "server__.h"
 #include <stdio.h>
@@ -287,6 +287,7 @@ void ninep_conn_frame(struct ninep_conn *c, struct ninep_frame *f)
         version(c, f);
         ninep_frame_free(f);
     }
+    ninep__pump(c->server);
     c->busy--;
     free_if_gone(c);
 }

@@ -455,8 +455,8 @@ void ninep__fbecome(struct ninep__fop *op, struct cg_span name, const struct nin
 void ninep__fboth(struct ninep__fop *op)
 {
     switch (op->type) {
-    case NINEP_P_TAUTH:
-        ninep__ferror(op, CG_EOPNOTSUPP, "authentication is not required");
+    case NINEP_P_TAUTH: /* in 9P2000.L, diod's way of saying so is the error number 0 */
+        ninep__ferror(op, op->f->dotl ? CG_OK : CG_EOPNOTSUPP, "authentication is not required");
         break;
     case NINEP_P_TATTACH:
         attach(op);

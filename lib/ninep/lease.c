@@ -1,19 +1,19 @@
 /* lease: who may remember which file, and who must be told before it changes.
  *
- * struct ninep__file exists for an identity while it is leased, being read under a wish for a lease,
- * or being changed. A mutation first becomes a writer of all files that it will change, then has the
- * leases of other sessions on them broken, and waits (parked) until none is left. A lease is granted
- * only when the file has no writer and none has begun since the attributes in the reply were asked
- * for. So a session that holds a lease knows what the server knows, or has been told, or is past
- * its term.
+ * struct ninep__file exists for an identity while it is leased, being read under a wish for a
+ * lease, or being changed. A mutation first becomes a writer of all files that it will change, then
+ * has the leases of other sessions on them broken, and waits (parked) until none is left. A lease
+ * is granted only when the file has no writer and none has begun since the attributes in the reply
+ * were asked for. So a session that holds a lease knows what the server knows, or has been told, or
+ * is past its term.
  *
  * A broken lease ends when the client releases it; at the end of the session's term, which counts
- * from the last message heard; or a term after its event was sent, because all later answers to that
- * client came behind the event. A session that is heard but does not listen to its events for two
- * terms is condemned: it is cut off, and its leases end with its term.
+ * from the last message heard; or a term after its event was sent, because all later answers to
+ * that client came behind the event. A session that is heard but does not listen to its events for
+ * two terms is condemned: it is cut off, and its leases end with its term.
  *
- * An event stays queued until Twatch says that it was seen, so that a lost connection cannot swallow
- * it: a lease that ended by time is kept without a file for as long.
+ * An event stays queued until Twatch says that it was seen, so that a lost connection cannot
+ * swallow it: a lease that ended by time is kept without a file for as long.
  */
 #include "server__.h"
 #include <string.h>
@@ -74,8 +74,7 @@ static void tell(struct ninep_server *s, struct ninep__file *fl, struct ninep__f
 
 static void wake(struct ninep__file *fl)
 {
-    CG_LIST_EACH(it, &fl->waiting)
-    {
+    CG_LIST_EACH (it, &fl->waiting) {
         ninep__ready(CG_CONTAINER(it, struct ninep__target, link)->req);
     }
 }
@@ -123,12 +122,10 @@ static void event_drop(struct ninep_session *ss, struct ninep__lease *l)
 
 void ninep__leases_end(struct ninep_session *ss)
 {
-    CG_LIST_EACH(it, &ss->leases)
-    {
+    CG_LIST_EACH (it, &ss->leases) {
         lease_end(CG_CONTAINER(it, struct ninep__lease, by_session), false);
     }
-    CG_LIST_EACH(it, &ss->events)
-    {
+    CG_LIST_EACH (it, &ss->events) {
         event_drop(ss, CG_CONTAINER(it, struct ninep__lease, event_link));
     }
 }
@@ -138,13 +135,11 @@ void ninep__leases_end(struct ninep_session *ss)
 /* Too many events: one LOST stands for all; the leases end when it is acknowledged. */
 static void lose_all(struct ninep_session *ss, uint64_t now_ns)
 {
-    CG_LIST_EACH(it, &ss->events)
-    {
+    CG_LIST_EACH (it, &ss->events) {
         event_drop(ss, CG_CONTAINER(it, struct ninep__lease, event_link));
     }
     ss->lost = ++ss->event_last;
-    CG_LIST_EACH(it, &ss->leases)
-    {
+    CG_LIST_EACH (it, &ss->leases) {
         struct ninep__lease *l = CG_CONTAINER(it, struct ninep__lease, by_session);
         l->broke_ns = l->event ? l->broke_ns : now_ns;
         l->event = ss->lost;
@@ -158,7 +153,7 @@ static uint64_t due_ns(const struct ninep__lease *l)
 {
     const struct ninep_session *ss = l->session;
     uint64_t term = term_ns(ss->server);
-    uint64_t due = ss->heard_ns + term;
+    uint64_t due = ninep__session_term_ns(ss);
     if (l->sent_ns != 0 && l->sent_ns + term < due) {
         due = l->sent_ns + term;
     } else if (l->sent_ns == 0 && !ss->condemned && ss->conn && l->broke_ns + 2 * term < due) {
@@ -190,14 +185,12 @@ static void watch_answer(struct ninep_session *ss)
         ninep_put_event(&b, &ev);
         count++;
         ss->event_sent = ss->lost;
-        CG_LIST_EACH(it, &ss->leases)
-        {
+        CG_LIST_EACH (it, &ss->leases) {
             struct ninep__lease *l = CG_CONTAINER(it, struct ninep__lease, by_session);
             l->sent_ns = l->event == ss->lost ? now : l->sent_ns;
         }
     }
-    CG_LIST_EACH(it, &ss->events)
-    {
+    CG_LIST_EACH (it, &ss->events) {
         struct ninep__lease *l = CG_CONTAINER(it, struct ninep__lease, event_link);
         if (l->event > ss->event_sent && count < NINEP__EVENTS_REPLY_MAX) {
             struct ninep_event ev = {.number = l->event, .kind = NINEP_EVENT_BREAK, .id = l->id};
@@ -216,12 +209,13 @@ static void watch_answer(struct ninep_session *ss)
     ninep__finish(req, CG_OK);
 }
 
-static void break_lease(struct ninep__lease *l)
+/* True: it is being broken. False: its term was over, so it has ended at once. */
+static bool break_lease(struct ninep__lease *l)
 {
     struct ninep_session *ss = l->session;
     struct ninep_server *s = ss->server;
     if (l->event) {
-        return;
+        return true;
     }
     uint64_t now = ninep__now(s);
     if (ss->event_count >= NINEP__EVENTS_MAX) {
@@ -234,15 +228,17 @@ static void break_lease(struct ninep__lease *l)
         cg_list_push(&s->breaking, &l->breaking_link);
     }
     watch_answer(ss);
+    if (ninep__session_term_ns(ss) <= now) {
+        lease_end(l, true);
+        return false;
+    }
     arm(s, due_ns(l));
+    return true;
 }
 
 static void condemn(struct ninep_session *ss)
 {
-    char peer[80];
-    ninep__peer_text(&ss->peer, peer, sizeof peer);
-    cg_log(CG_WARN, "%s: a session from %s does not listen to its lease events; it is cut off",
-           ss->server->name, peer);
+    ninep__complain(ss, "the session does not listen to its lease events and is cut off");
     ss->condemned = true;
     ninep__conn_close(ss->conn, "the session does not listen to its events");
 }
@@ -252,12 +248,11 @@ void ninep__breaks_due(struct ninep_server *s, struct ninep__timer *t)
 {
     (void)t;
     uint64_t now = ninep__now(s), next = UINT64_MAX;
-    CG_LIST_EACH(it, &s->breaking)
-    {
+    CG_LIST_EACH (it, &s->breaking) {
         struct ninep__lease *l = CG_CONTAINER(it, struct ninep__lease, breaking_link);
         struct ninep_session *ss = l->session;
         uint64_t due = due_ns(l);
-        bool silent = ss->heard_ns + term_ns(s) <= now;
+        bool silent = ninep__session_term_ns(ss) <= now;
         bool told = l->sent_ns != 0 && l->sent_ns + term_ns(s) <= now;
         if (silent || told) {
             lease_end(l, true);
@@ -265,7 +260,7 @@ void ninep__breaks_due(struct ninep_server *s, struct ninep__timer *t)
         }
         if (due <= now) {
             condemn(ss);
-            due = ss->heard_ns + term_ns(s);
+            due = ninep__session_term_ns(ss);
         }
         next = next < due ? next : due;
     }
@@ -275,11 +270,10 @@ void ninep__breaks_due(struct ninep_server *s, struct ninep__timer *t)
     ninep__pump(s);
 }
 
+/* What was sent may not have arrived; the next Twatch says what has. */
 void ninep__leases_lost_link(struct ninep_session *ss)
 {
-    ss->event_sent = 0; /* all that is not acknowledged is sent again */
-    CG_LIST_EACH(it, &ss->leases)
-    {
+    CG_LIST_EACH (it, &ss->leases) {
         CG_CONTAINER(it, struct ninep__lease, by_session)->sent_ns = 0;
     }
 }
@@ -291,8 +285,7 @@ void ninep_server_changed(struct ninep_server *s, const struct ninep_xqid *id)
     if (fl) {
         fl->breaks++;
         fl->readers++; /* holds it */
-        CG_LIST_EACH(it, &fl->leases)
-        {
+        CG_LIST_EACH (it, &fl->leases) {
             break_lease(CG_CONTAINER(it, struct ninep__lease, by_file));
         }
         fl->readers--;
@@ -320,8 +313,7 @@ bool ninep__quiet(const struct ninep__req *req, bool own)
 
 static struct ninep__lease *lease_of(struct ninep__file *fl, const struct ninep_session *ss)
 {
-    CG_LIST_EACH(it, &fl->leases)
-    {
+    CG_LIST_EACH (it, &fl->leases) {
         struct ninep__lease *l = CG_CONTAINER(it, struct ninep__lease, by_file);
         if (l->session == ss) {
             return l;
@@ -442,12 +434,10 @@ void ninep__target_add(struct ninep__req *req, const struct ninep_xqid *id)
 static bool in_the_way(struct ninep__req *req, struct ninep__file *fl)
 {
     bool found = false;
-    CG_LIST_EACH(it, &fl->leases)
-    {
+    CG_LIST_EACH (it, &fl->leases) {
         struct ninep__lease *l = CG_CONTAINER(it, struct ninep__lease, by_file);
-        if (l->session != req->session) {
+        if (l->session != req->session && break_lease(l)) {
             found = true;
-            break_lease(l);
         }
     }
     return found;
@@ -515,16 +505,14 @@ void ninep__run_watch(struct ninep__req *req)
         return;
     }
     ss->watches = true;
-    CG_LIST_EACH(it, &ss->events)
-    {
+    CG_LIST_EACH (it, &ss->events) {
         struct ninep__lease *l = CG_CONTAINER(it, struct ninep__lease, event_link);
         if (l->event <= seen) {
             event_drop(ss, l);
         }
     }
     if (ss->lost != 0 && ss->lost <= seen) {
-        CG_LIST_EACH(it, &ss->leases)
-        {
+        CG_LIST_EACH (it, &ss->leases) {
             struct ninep__lease *l = CG_CONTAINER(it, struct ninep__lease, by_session);
             if (l->event == ss->lost) {
                 lease_end(l, false);

@@ -92,8 +92,7 @@ static struct lock *first_conflict(struct lock_file *lf, const struct range *r)
     if (r->type == NINEP_LOCKTYPE_UNLOCK || !lf) {
         return NULL;
     }
-    CG_LIST_EACH(it, &lf->locks)
-    {
+    CG_LIST_EACH (it, &lf->locks) {
         struct lock *l = CG_CONTAINER(it, struct lock, by_file);
         if (conflicts(l, r)) {
             return l;
@@ -124,11 +123,11 @@ static void lock_del(struct lock *l)
     cg_free(l);
 }
 
-/* Cuts [start, end] out of the owner's locks; a middle cut needs a second piece, which is *spare. */
+/* Cuts [start, end] out of the owner's locks; a middle cut needs a second piece, which is *spare.
+ */
 static void cut(struct lock_file *lf, const struct range *r, struct lock **spare)
 {
-    CG_LIST_EACH(it, &lf->locks)
-    {
+    CG_LIST_EACH (it, &lf->locks) {
         struct lock *l = CG_CONTAINER(it, struct lock, by_file);
         if (!mine(l, r) || l->start > r->end || r->start > l->end) {
             continue;
@@ -157,8 +156,7 @@ static void cut(struct lock_file *lf, const struct range *r, struct lock **spare
 /* Joins the owner's neighbours of the same type to r. */
 static void join(struct lock_file *lf, struct range *r)
 {
-    CG_LIST_EACH(it, &lf->locks)
-    {
+    CG_LIST_EACH (it, &lf->locks) {
         struct lock *l = CG_CONTAINER(it, struct lock, by_file);
         if (!mine(l, r) || l->type != r->type) {
             continue;
@@ -226,23 +224,20 @@ static bool closes_circle(struct ninep_server *s, const struct ninep_xqid *id,
     struct cg_list todo;
     cg_list_init(&todo);
     uint32_t steps = 0;
-    CG_LIST_EACH(it, &s->lock_waiting)
-    {
+    CG_LIST_EACH (it, &s->lock_waiting) {
         CG_CONTAINER(it, struct ninep__req, queue_link)->lock_seen = false;
     }
     struct range r = *asked;
     struct lock_file *lf = file_find(s, id);
     bool found = false;
     while (lf) {
-        CG_LIST_EACH(it, &lf->locks)
-        {
+        CG_LIST_EACH (it, &lf->locks) {
             struct lock *l = CG_CONTAINER(it, struct lock, by_file);
             if (++steps > NINEP__DEADLOCK_STEPS_MAX || !conflicts(l, &r)) {
                 continue;
             }
             found = found || mine(l, asked);
-            CG_LIST_EACH(w, &s->lock_waiting)
-            {
+            CG_LIST_EACH (w, &s->lock_waiting) {
                 struct ninep__req *req = CG_CONTAINER(w, struct ninep__req, queue_link);
                 if (!req->lock_seen && waits_for_owner(req, l)) {
                     req->lock_seen = true;
@@ -258,8 +253,7 @@ static bool closes_circle(struct ninep_server *s, const struct ninep_xqid *id,
         range_of(next, &r);
         lf = file_find(s, &next->pub.fid->id);
     }
-    CG_LIST_EACH(it, &todo)
-    {
+    CG_LIST_EACH (it, &todo) {
         cg_list_del(it);
     }
     return found;
@@ -268,8 +262,7 @@ static bool closes_circle(struct ninep_server *s, const struct ninep_xqid *id,
 /* Something was let go: whoever waits for that file tries again. */
 static void retry(struct ninep_server *s, const struct ninep_xqid *id)
 {
-    CG_LIST_EACH(it, &s->lock_waiting)
-    {
+    CG_LIST_EACH (it, &s->lock_waiting) {
         struct ninep__req *req = CG_CONTAINER(it, struct ninep__req, queue_link);
         struct ninep__key a = ninep__key_of(&req->pub.fid->id), b = ninep__key_of(id);
         if (memcmp(&a, &b, sizeof a) == 0) {
@@ -343,8 +336,7 @@ void ninep__run_getlock(struct ninep__req *req)
 void ninep__locks_end(struct ninep_session *ss)
 {
     struct ninep_server *s = ss->server;
-    CG_LIST_EACH(it, &ss->locks)
-    {
+    CG_LIST_EACH (it, &ss->locks) {
         struct lock *l = CG_CONTAINER(it, struct lock, by_session);
         struct lock_file *lf = l->file;
         struct ninep_xqid id = lf->id;

@@ -337,53 +337,53 @@ static cg_err finish_readdir(struct ninep__req *req)
 #define DIR_W (NEED_FID | NEED_DIR | NEED_W)
 
 /* clang-format off */
-static const struct ninep__op ops[] = {
-    {.type = NINEP_TATTACH, .handler = HANDLER(attach), .run = ninep__run_attach},
-    {.type = NINEP_TWALK, .needs = NEED_FID, .handler = NO_HANDLER, .run = ninep__run_walk},
-    {.type = NINEP_TOPEN, .needs = NEED_FID, .handler = HANDLER(open), .check = check_open,
+static const struct ninep__op ops[] = { /* by type */
+    [NINEP_TATTACH] = {.type = NINEP_TATTACH, .handler = HANDLER(attach), .run = ninep__run_attach},
+    [NINEP_TWALK] = {.type = NINEP_TWALK, .needs = NEED_FID, .handler = NO_HANDLER, .run = ninep__run_walk},
+    [NINEP_TOPEN] = {.type = NINEP_TOPEN, .needs = NEED_FID, .handler = HANDLER(open), .check = check_open,
      .targets = targets_open, .finish = finish_open},
-    {.type = NINEP_TCREATE, .needs = DIR_W, .handler = HANDLER(create), .check = check_create,
+    [NINEP_TCREATE] = {.type = NINEP_TCREATE, .needs = DIR_W, .handler = HANDLER(create), .check = check_create,
      .targets = targets_create, .finish = finish_create},
-    {.type = NINEP_TREAD, .needs = NEED_FID | NEED_FILE | NEED_OPEN_R, .handler = HANDLER(read),
+    [NINEP_TREAD] = {.type = NINEP_TREAD, .needs = NEED_FID | NEED_FILE | NEED_OPEN_R, .handler = HANDLER(read),
      .check = check_read},
-    {.type = NINEP_TWRITE, .needs = NEED_FID | NEED_OPEN_W, .handler = HANDLER(write),
+    [NINEP_TWRITE] = {.type = NINEP_TWRITE, .needs = NEED_FID | NEED_OPEN_W, .handler = HANDLER(write),
      .targets = target_fid},
-    {.type = NINEP_TREADDIR, .needs = NEED_FID | NEED_DIR | NEED_R, .handler = HANDLER(readdir),
+    [NINEP_TREADDIR] = {.type = NINEP_TREADDIR, .needs = NEED_FID | NEED_DIR | NEED_R, .handler = HANDLER(readdir),
      .check = check_readdir, .finish = finish_readdir},
-    {.type = NINEP_TCLUNK, .handler = NO_HANDLER, .run = ninep__run_clunk},
-    {.type = NINEP_TREMOVE, .needs = DIR_W, .handler = HANDLER(remove), .check = check_remove,
+    [NINEP_TCLUNK] = {.type = NINEP_TCLUNK, .handler = NO_HANDLER, .run = ninep__run_clunk},
+    [NINEP_TREMOVE] = {.type = NINEP_TREMOVE, .needs = DIR_W, .handler = HANDLER(remove), .check = check_remove,
      .targets = targets_remove},
-    {.type = NINEP_TRENAME, .needs = DIR_W | NEED_SECOND | NEED_SECOND_DIR,
+    [NINEP_TRENAME] = {.type = NINEP_TRENAME, .needs = DIR_W | NEED_SECOND | NEED_SECOND_DIR,
      .handler = HANDLER(rename), .check = check_rename, .targets = targets_rename},
-    {.type = NINEP_TLINK, .needs = NEED_FID | NEED_FILE | NEED_SECOND | NEED_SECOND_DIR,
+    [NINEP_TLINK] = {.type = NINEP_TLINK, .needs = NEED_FID | NEED_FILE | NEED_SECOND | NEED_SECOND_DIR,
      .handler = HANDLER(link), .check = check_link, .targets = targets_link},
-    {.type = NINEP_TGETATTR, .needs = NEED_FID, .handler = HANDLER(getattr),
+    [NINEP_TGETATTR] = {.type = NINEP_TGETATTR, .needs = NEED_FID, .handler = HANDLER(getattr),
      .finish = finish_getattr},
-    {.type = NINEP_TSETATTR, .needs = NEED_FID | NEED_W, .handler = HANDLER(setattr),
+    [NINEP_TSETATTR] = {.type = NINEP_TSETATTR, .needs = NEED_FID | NEED_W, .handler = HANDLER(setattr),
      .targets = target_fid},
-    {.type = NINEP_TREADLINK, .needs = NEED_FID, .handler = HANDLER(readlink),
+    [NINEP_TREADLINK] = {.type = NINEP_TREADLINK, .needs = NEED_FID, .handler = HANDLER(readlink),
      .check = check_readlink},
-    {.type = NINEP_TFSYNC, .needs = NEED_FID, .handler = HANDLER(fsync)},
-    {.type = NINEP_TSTATFS, .needs = NEED_FID, .handler = HANDLER(statfs)},
-    {.type = NINEP_TXATTRGET, .needs = NEED_FID | NEED_R, .feature = NINEP_FEATURE_XATTR,
+    [NINEP_TFSYNC] = {.type = NINEP_TFSYNC, .needs = NEED_FID, .handler = HANDLER(fsync)},
+    [NINEP_TSTATFS] = {.type = NINEP_TSTATFS, .needs = NEED_FID, .handler = HANDLER(statfs)},
+    [NINEP_TXATTRGET] = {.type = NINEP_TXATTRGET, .needs = NEED_FID | NEED_R, .feature = NINEP_FEATURE_XATTR,
      .handler = HANDLER(xattrget), .check = check_xattrget},
-    {.type = NINEP_TXATTRSET, .needs = NEED_FID | NEED_W, .feature = NINEP_FEATURE_XATTR,
+    [NINEP_TXATTRSET] = {.type = NINEP_TXATTRSET, .needs = NEED_FID | NEED_W, .feature = NINEP_FEATURE_XATTR,
      .handler = HANDLER(xattrset), .targets = target_fid},
-    {.type = NINEP_TLOCK, .needs = NEED_FID, .feature = NINEP_FEATURE_LOCK, .handler = NO_HANDLER,
+    [NINEP_TLOCK] = {.type = NINEP_TLOCK, .needs = NEED_FID, .feature = NINEP_FEATURE_LOCK, .handler = NO_HANDLER,
      .run = ninep__run_lock},
-    {.type = NINEP_TGETLOCK, .needs = NEED_FID, .feature = NINEP_FEATURE_LOCK,
+    [NINEP_TGETLOCK] = {.type = NINEP_TGETLOCK, .needs = NEED_FID, .feature = NINEP_FEATURE_LOCK,
      .handler = NO_HANDLER, .run = ninep__run_getlock},
-    {.type = NINEP_TWATCH, .feature = NINEP_FEATURE_LEASE, .handler = NO_HANDLER,
+    [NINEP_TWATCH] = {.type = NINEP_TWATCH, .feature = NINEP_FEATURE_LEASE, .handler = NO_HANDLER,
      .run = ninep__run_watch},
-    {.type = NINEP_TRELEASE, .feature = NINEP_FEATURE_LEASE, .handler = NO_HANDLER,
+    [NINEP_TRELEASE] = {.type = NINEP_TRELEASE, .feature = NINEP_FEATURE_LEASE, .handler = NO_HANDLER,
      .run = ninep__run_release},
-    {.type = NINEP_TPUT, .needs = DIR_W, .feature = NINEP_FEATURE_COMPOUND,
+    [NINEP_TPUT] = {.type = NINEP_TPUT, .needs = DIR_W, .feature = NINEP_FEATURE_COMPOUND,
      .handler = HANDLER(put), .check = check_put, .targets = targets_put},
-    {.type = NINEP_TALLOCATE, .needs = NEED_FID | NEED_FILE | NEED_OPEN_W,
+    [NINEP_TALLOCATE] = {.type = NINEP_TALLOCATE, .needs = NEED_FID | NEED_FILE | NEED_OPEN_W,
      .feature = NINEP_FEATURE_SPARSE, .handler = HANDLER(allocate), .targets = target_fid},
-    {.type = NINEP_TSEEK, .needs = NEED_FID | NEED_FILE | NEED_OPEN_R,
+    [NINEP_TSEEK] = {.type = NINEP_TSEEK, .needs = NEED_FID | NEED_FILE | NEED_OPEN_R,
      .feature = NINEP_FEATURE_SPARSE, .handler = HANDLER(seek)},
-    {.type = NINEP_TCOPY, .needs = NEED_FID | NEED_FILE | NEED_OPEN_R | NEED_SECOND,
+    [NINEP_TCOPY] = {.type = NINEP_TCOPY, .needs = NEED_FID | NEED_FILE | NEED_OPEN_R | NEED_SECOND,
      .feature = NINEP_FEATURE_SPARSE, .handler = HANDLER(copy), .check = check_copy,
      .targets = targets_copy},
 };
@@ -391,12 +391,7 @@ static const struct ninep__op ops[] = {
 
 const struct ninep__op *ninep__op_find(uint8_t type)
 {
-    for (size_t i = 0; i < CG_COUNT(ops); i++) {
-        if (ops[i].type == type) {
-            return &ops[i];
-        }
-    }
-    return NULL;
+    return type < CG_COUNT(ops) && ops[type].type == type && type != 0 ? &ops[type] : NULL;
 }
 
 /* ---- decode ---- */

@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 
 enum {
-    SHRINK_SMALL = 192,  /* slack that is not worth a realloc in a recorded reply */
+    SHRINK_SMALL = 192,   /* slack that is not worth a realloc in a recorded reply */
     SHRINK_LARGE = 16384, /* nor in a payload that is about to be sent */
     ENTRY_BYTES_MAX = 8 + 2 + NINEP_NAME_BYTES_MAX + NINEP_ATTR_BYTES + 1 + 4 + 1,
 };
@@ -61,7 +61,8 @@ cg_err ninep__reply_data(struct ninep__req *req, uint32_t cap)
 
 /* ---- inline contents ---- */
 
-static uint32_t inline_cap(const struct ninep__req *req, const struct ninep_attr *attr, uint32_t max)
+static uint32_t inline_cap(const struct ninep__req *req, const struct ninep_attr *attr,
+                           uint32_t max)
 {
     uint32_t at = ninep__reply_data_at(req->pub.type, &req->pub.t);
     uint32_t room = req->session->msize > at ? req->session->msize - at : 0;
@@ -106,8 +107,8 @@ void ninep__reply_inline(struct ninep__req *req, struct ninep__fid *fid,
 
 static void mask_attr(struct ninep__req *req, struct ninep_attr *a)
 {
-    struct ninep_fid *f = req->pub.newfid && req->pub.type == NINEP_TCOPY ? req->pub.newfid
-                                                                         : req->pub.fid;
+    struct ninep_fid *f =
+        req->pub.newfid && req->pub.type == NINEP_TCOPY ? req->pub.newfid : req->pub.fid;
     a->rights &= f ? f->rights : 0;
 }
 
@@ -196,8 +197,8 @@ void ninep__reply_fill(struct ninep__req *req)
 
 /* ---- frames ---- */
 
-static void put_head(struct ninep_frame *f, uint32_t len, uint8_t type, uint16_t tag,
-                     uint8_t flags, const struct ninep__req *timed)
+static void put_head(struct ninep_frame *f, uint32_t len, uint8_t type, uint16_t tag, uint8_t flags,
+                     const struct ninep__req *timed)
 {
     struct ninep_rhead h = {.size = len, .type = type, .tag = tag, .flags = flags};
     if (timed) {

@@ -1,9 +1,9 @@
 /* request: the life of one request: ready, run, answered, gone.
  *
  * Whatever becomes runnable goes on the server's ready list, and the pump empties it; so a chain of
- * any length, or a release that wakes many, needs no recursion, and ninep_respond may be called from
- * within a handler. A request is answered exactly once, in ninep__finish, or dropped when nobody is
- * left to hear it.
+ * any length, or a release that wakes many, needs no recursion, and ninep_respond may be called
+ * from within a handler. A request is answered exactly once, in ninep__finish, or dropped when
+ * nobody is left to hear it.
  */
 #include "server__.h"
 #include <string.h>
@@ -146,6 +146,7 @@ static void forget(struct ninep__req *req, cg_err e)
         ss->watch = NULL;
     }
     ninep__unready(req);
+    req->state = NINEP__DONE;
     settle_made(req, e);
     if (req->opening) {
         req->pub.fid->impl->opening = req->opening = false;

@@ -3,11 +3,16 @@
  * Sockets are inherited by number from init, or made at a path: a stale one is removed, the new one
  * is for its owner alone until init says otherwise. SIGTERM and SIGINT end the listeners, then the
  * server; a second one ends the process at once.
+ *
+ * Plaintext TCP is for foreign clients on this machine, or in a network that the operator answers
+ * for: nobody proves who he is, so all who come that way are one user, by default nobody.
  */
-#include "uv__.h"
+#include "glue.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/tcp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,10 +26,12 @@
 enum {
     LISTENERS_MAX = 8,       /* two are usual: local and gate */
     DESCRIPTORS_MAX = 65536, /* one a connection and what the file server itself opens */
+    NOBODY = 65534,
 };
 
 struct socket {
-    const char *path; /* NULL: inherited */
+    const char *path;    /* NULL: inherited, or TCP */
+    const char *address; /* of plaintext TCP */
     int fd;
     bool from_gate;
     struct ninep_listener *listener;
@@ -33,6 +40,7 @@ struct socket {
 struct program {
     struct socket socket[LISTENERS_MAX];
     int sockets;
+    int plaintext_uid; /* who comes by plaintext TCP */
     struct ninep_server *server;
     uv_signal_t term, interrupt;
     bool stopping;
@@ -47,9 +55,14 @@ static void usage(FILE *to, const char *name)
             "  --fd N               serve local clients on an inherited listening socket\n"
             "  --gate-fd N          the same for the gate\n"
             "  --foreign            also speak 9P2000.L and 9P2000\n"
+            "  --plaintext-tcp HOST:PORT\n"
+            "                       serve at a numeric address WITHOUT ENCRYPTION AND WITHOUT\n"
+            "                       AUTHENTICATION: for foreign clients on loopback; implies\n"
+            "                       --foreign\n"
+            "  --plaintext-uid N    the user that all of them are (%d, nobody)\n"
             "  --help               this text\n"
             "Each of the sockets may be given several times, %d in all.\n",
-            name, LISTENERS_MAX);
+            name, NOBODY, LISTENERS_MAX);
 }
 
 /* A listening Unix socket at path, for its owner alone. */
@@ -90,7 +103,82 @@ static bool number(const char *text, int *out)
     errno = 0;
     long n = strtol(text, &end, 10);
     *out = (int)n;
-    return errno == 0 && end != text && *end == 0 && n >= 0 && n <= 1 << 20;
+    return errno == 0 && end != text && *end == 0 && n >= 0 && n <= INT32_MAX;
+}
+
+/* HOST:PORT, numeric; an IPv6 host stands in brackets. */
+static bool parse_address(const char *text, struct sockaddr_storage *out)
+{
+    const char *colon = strrchr(text, ':');
+    char host[INET6_ADDRSTRLEN + 2] = "";
+    int port;
+    if (!colon || (size_t)(colon - text) >= sizeof host || !number(colon + 1, &port) ||
+        port > UINT16_MAX) {
+        return false;
+    }
+    memcpy(host, text, (size_t)(colon - text));
+    size_t len = strlen(host);
+    if (host[0] == '[' && host[len - 1] == ']') {
+        host[len - 1] = 0;
+        return uv_ip6_addr(host + 1, port, (struct sockaddr_in6 *)out) == 0;
+    }
+    return uv_ip4_addr(host, port, (struct sockaddr_in *)out) == 0;
+}
+
+static bool is_loopback(const struct sockaddr_storage *a)
+{
+    if (a->ss_family == AF_INET6) {
+        return IN6_IS_ADDR_LOOPBACK(&((const struct sockaddr_in6 *)a)->sin6_addr);
+    }
+    return ntohl(((const struct sockaddr_in *)a)->sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
+}
+
+/* A bound TCP socket at a numeric address. */
+static cg_err make_tcp(const char *text, int *out, struct cg_errbuf *eb)
+{
+    struct sockaddr_storage a = {0};
+    int on = 1;
+    if (!parse_address(text, &a)) {
+        return cg_fail(eb, CG_EINVAL, "%s: is no numeric HOST:PORT", text);
+    }
+    if (!is_loopback(&a)) {
+        cg_log(CG_WARN,
+               "plaintext TCP at %s, which is not loopback: whoever reaches it may read and change "
+               "what is served, and whoever is on the way may too",
+               text);
+    }
+    int fd = socket(a.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0) {
+        return cg_fail(eb, cg_err_from_errno(errno), "socket: %m");
+    }
+    /* Accepted sockets inherit these; neither can fail on a TCP socket. */
+    (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    socklen_t len =
+        a.ss_family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
+    if (bind(fd, (struct sockaddr *)&a, len) != 0) {
+        cg_err e = cg_fail(eb, cg_err_from_errno(errno), "%s: %m", text);
+        close(fd);
+        return e;
+    }
+    *out = fd;
+    return CG_OK;
+}
+
+/* Adds the socket that arg and value name; false: they do not, or there are too many. */
+static bool add_socket(struct program *p, const char *arg, const char *value)
+{
+    bool path = strcmp(arg, "--socket") == 0 || strcmp(arg, "--gate-socket") == 0;
+    bool fd = strcmp(arg, "--fd") == 0 || strcmp(arg, "--gate-fd") == 0;
+    bool tcp = strcmp(arg, "--plaintext-tcp") == 0;
+    if (!(path || fd || tcp) || p->sockets == LISTENERS_MAX) {
+        return false;
+    }
+    struct socket *s = &p->socket[p->sockets++];
+    *s = (struct socket){.fd = -1, .from_gate = strncmp(arg, "--gate", 6) == 0};
+    s->path = path ? value : NULL;
+    s->address = tcp ? value : NULL;
+    return !fd || number(value, &s->fd);
 }
 
 /* 0: go on; else the exit status plus one. */
@@ -98,24 +186,20 @@ static int parse(struct program *p, int argc, char **argv, struct ninep_server_c
 {
     for (int i = 1; i < argc; i++) {
         const char *arg = argv[i], *value = i + 1 < argc ? argv[i + 1] : NULL;
-        bool path = strcmp(arg, "--socket") == 0 || strcmp(arg, "--gate-socket") == 0;
-        bool fd = strcmp(arg, "--fd") == 0 || strcmp(arg, "--gate-fd") == 0;
         if (strcmp(arg, "--help") == 0) {
             usage(stdout, config->name);
             return 1;
         } else if (strcmp(arg, "--foreign") == 0) {
             config->foreign = true;
-        } else if ((path || fd) && value && p->sockets < LISTENERS_MAX) {
-            struct socket *s = &p->socket[p->sockets++];
-            *s = (struct socket){.fd = -1, .from_gate = strncmp(arg, "--gate", 6) == 0};
-            s->path = path ? value : NULL;
+        } else if (value && strcmp(arg, "--plaintext-uid") == 0 &&
+                   number(value, &p->plaintext_uid)) {
             i++;
-            if (fd && !number(value, &s->fd)) {
-                fprintf(stderr, "%s: %s is no descriptor\n", config->name, value);
-                return 3;
-            }
+        } else if (value && add_socket(p, arg, value)) {
+            config->foreign |= p->socket[p->sockets - 1].address != NULL;
+            i++;
         } else {
-            fprintf(stderr, "%s: %s: unknown, incomplete, or too many\n", config->name, arg);
+            fprintf(stderr, "%s: %s%s%s: unknown, incomplete, malformed, or too many\n",
+                    config->name, arg, value ? " " : "", value ? value : "");
             usage(stderr, config->name);
             return 3;
         }
@@ -136,18 +220,27 @@ static void raise_descriptors(void)
     }
 }
 
+static cg_err open_socket(struct program *p, uv_loop_t *loop, struct socket *s,
+                          struct cg_errbuf *eb)
+{
+    cg_err e = s->path      ? make_socket(s->path, &s->fd, eb)
+               : s->address ? make_tcp(s->address, &s->fd, eb)
+                            : CG_OK;
+    if (e != CG_OK) {
+        return e;
+    }
+    (void)fcntl(s->fd, F_SETFD, FD_CLOEXEC); /* a bad inherited number is told by the next line */
+    if (!s->address) {
+        return ninep_uv_listen(loop, p->server, s->fd, s->from_gate, &s->listener, eb);
+    }
+    struct ninep_peer peer = {.local = true, .uid = (uint32_t)p->plaintext_uid};
+    return ninep_uv_listen_as(loop, p->server, s->fd, &peer, &s->listener, eb);
+}
+
 static cg_err open_sockets(struct program *p, uv_loop_t *loop, struct cg_errbuf *eb)
 {
     for (int i = 0; i < p->sockets; i++) {
-        struct socket *s = &p->socket[i];
-        cg_err e = s->path ? make_socket(s->path, &s->fd, eb) : CG_OK;
-        if (e != CG_OK) {
-            return e;
-        }
-        if (!s->path) {
-            (void)fcntl(s->fd, F_SETFD, FD_CLOEXEC); /* a bad number is told by the next line */
-        }
-        e = ninep_uv_listen(loop, p->server, s->fd, s->from_gate, &s->listener, eb);
+        cg_err e = open_socket(p, loop, &p->socket[i], eb);
         if (e != CG_OK) {
             return e;
         }
@@ -191,9 +284,10 @@ static void drain(uv_loop_t *loop)
 
 int ninep_serve_main(int argc, char **argv, struct ninep_server_config *config)
 {
-    struct program p = {0};
+    struct program p = {.plaintext_uid = NOBODY};
     struct cg_errbuf eb = {0};
     cg_log_init(config->name);
+    cg_alloc_keep_freed();
     int status = parse(&p, argc, argv, config);
     if (status != 0) {
         return status - 1;

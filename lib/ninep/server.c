@@ -89,8 +89,7 @@ void ninep_server_free(struct ninep_server *s)
         return;
     }
     s->conn_count++; /* holds it */
-    CG_LIST_EACH(it, &s->session_list)
-    {
+    CG_LIST_EACH (it, &s->session_list) {
         ninep__session_end(CG_CONTAINER(it, struct ninep_session, link));
     }
     for (uint32_t left = s->conn_count; left > 0 && !cg_list_empty(&s->conns); left--) {
@@ -106,24 +105,32 @@ void ninep_server_free(struct ninep_server *s)
 
 uint64_t ninep_server_tick(struct ninep_server *s)
 {
+    s->told_ns = 0;
     ninep__timers_run(s, ninep__now(s));
     ninep__pump(s);
-    return ninep__timer_next(s);
+    uint64_t next = ninep__timer_next(s);
+    s->told_ns = next ? next : UINT64_MAX;
+    return next;
+}
+
+void ninep_server_on_wake(struct ninep_server *s, void (*wake)(void *ctx), void *ctx)
+{
+    s->wake = wake;
+    s->wake_ctx = ctx;
 }
 
 cg_err ninep_server_status(struct ninep_server *s, struct cg_str *out)
 {
-    CG_LIST_EACH(it, &s->session_list)
-    {
+    CG_LIST_EACH (it, &s->session_list) {
         struct ninep_session *ss = CG_CONTAINER(it, struct ninep_session, link);
         char peer[80];
         ninep__peer_text(&ss->peer, peer, sizeof peer);
-        cg_err e = cg_str_addf(
-            out, "session %02x%02x%02x%02x %s %s user ", ss->id[0], ss->id[1], ss->id[2], ss->id[3],
-            ss->foreign ? "foreign"
-            : ss->conn  ? "connected"
-                        : "lingering",
-            peer);
+        cg_err e = cg_str_addf(out, "session %02x%02x%02x%02x %s %s user ", ss->id[0], ss->id[1],
+                               ss->id[2], ss->id[3],
+                               ss->foreign ? "foreign"
+                               : ss->conn  ? "connected"
+                                           : "lingering",
+                               peer);
         e = e == CG_OK ? cg_str_add_quoted(out, ss->user) : e;
         e = e == CG_OK ? cg_str_addf(out, " fids %u leases %u locks %u inflight %u\n",
                                      cg_map_count(&ss->fids), ss->lease_count, ss->lock_count,

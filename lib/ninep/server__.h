@@ -1,18 +1,18 @@
 /* server__.h: what the files of the server framework share; include/cognu/ninep.h is its face.
  *
  * server.c    birth, death, status, the tick          timer.c    what is due when
- * conn.c      connections, Tversion, Tsession         session.c  sessions: new, resumed, lost, ended
- * slot.c      slots, sequence numbers, the ledger     chain.c    order within chains
+ * conn.c      connections, Tversion, Tsession         session.c  sessions: new, resumed, lost,
+ * ended slot.c      slots, sequence numbers, the ledger     chain.c    order within chains
  * request.c   the life of a request                   op.c       the table of operations, checks
- * walk.c      attach, walk                            reply.c    what a reply needs: room, inline, rights
- * fid.c       fids                                    lease.c    leases, breaks, watch
+ * walk.c      attach, walk                            reply.c    what a reply needs: room, inline,
+ * rights fid.c       fids                                    lease.c    leases, breaks, watch
  * lock.c      byte locks and flock                    cancel.c   Tcancel, deadlines
  * foreign.c   9P2000.L and 9P2000
  *
- * The life of a request: ninep__slot_frame takes it in (slot, ledger), ninep__chain_add gives it its
- * turn, ninep__pump runs it (op.c checks, lease.c may park it, the file server does it), and
- * ninep__finish answers, records and forgets it. Nothing recurses: whatever becomes runnable goes on
- * the ready list, which the pump empties. INVARIANTS.md numbers what must hold.
+ * The life of a request: ninep__slot_frame takes it in (slot, ledger), ninep__chain_add gives it
+ * its turn, ninep__pump runs it (op.c checks, lease.c may park it, the file server does it), and
+ * ninep__finish answers, records and forgets it. Nothing recurses: whatever becomes runnable goes
+ * on the ready list, which the pump empties. INVARIANTS.md numbers what must hold.
  */
 #ifndef COGNU_NINEP_SERVER__H
 #define COGNU_NINEP_SERVER__H
@@ -30,22 +30,26 @@ enum {
     NINEP__LEASE_MS = 15000,
     NINEP__LINGER_MS = 300000,
 
-    NINEP__HELLO_MS = 10000,          /* from connection to session: longer is a scan or a fault */
-    NINEP__HELLO_BYTES_MAX = 8192,    /* Tversion and Tsession are small: nothing larger before */
-    NINEP__FIDS_TOTAL_MAX = 1 << 20,  /* of all sessions: 200 MB in the framework */
+    NINEP__HELLO_MS = 10000,           /* from connection to session: longer is a scan or a fault */
+    NINEP__HELLO_BYTES_MAX = 8192,     /* Tversion and Tsession are small: nothing larger before */
+    NINEP__FIDS_TOTAL_MAX = 1 << 20,   /* of all sessions: 200 MB in the framework */
     NINEP__LEASES_TOTAL_MAX = 1 << 20, /* of all sessions: 200 MB */
-    NINEP__HELD_BYTES_MAX = 1 << 30,  /* of requests that wait or run, of all sessions */
-    NINEP__CHAINS_MAX = 1024,         /* of a session: failed chains whose LAST never comes */
-    NINEP__LOCKS_MAX = 4096,          /* of a session */
-    NINEP__EVENTS_MAX = 1024,         /* of a session: beyond, LOST */
-    NINEP__EVENTS_REPLY_MAX = 64,     /* in one Rwatch: fits the smallest frame */
-    NINEP__LEDGER_BYTES_MAX = 2048,   /* of one recorded reply: a walk of 16 elements */
-    NINEP__TARGETS_MAX = 4,           /* files that one mutation changes: both ends of a rename */
-    NINEP__DEADLOCK_STEPS_MAX = 4096, /* locks looked at: beyond, the wait is left to its deadline */
-    NINEP__KEEP_MS = 30000,           /* fids of unacknowledged chain reads are kept so long */
-    NINEP__PATH_NAMES_MAX = 512,      /* elements of a granted path of 1024 bytes */
-    NINEP__REPLY_BYTES = NINEP_R_HEADER_BYTES + 3 * NINEP_ATTR_BYTES + 48, /* all but lists, payloads */
-    NINEP__R_FLAGS_AT = 7,            /* of a reply's header: after size, type and tag */
+    NINEP__HELD_BYTES_MAX = 1 << 30,   /* of requests that wait or run, of all sessions */
+    NINEP__CHAINS_MAX = 1024,          /* of a session: failed chains whose LAST never comes */
+    NINEP__LOCKS_MAX = 4096,           /* of a session */
+    NINEP__EVENTS_MAX = 1024,          /* of a session: beyond, LOST */
+    NINEP__EVENTS_REPLY_MAX = 64,      /* in one Rwatch: fits the smallest frame */
+    NINEP__LEDGER_BYTES_MAX = 2048,    /* of one recorded reply: a walk of 16 elements */
+    NINEP__TARGETS_MAX = 4,            /* files that one mutation changes: both ends of a rename */
+    NINEP__DEADLOCK_STEPS_MAX =
+        4096,                    /* locks looked at: beyond, the wait is left to its deadline */
+    NINEP__KEEP_MS = 30000,      /* fids of unacknowledged chain reads are kept so long */
+    NINEP__PATH_NAMES_MAX = 512, /* elements of a granted path of 1024 bytes */
+    NINEP__REPLY_BYTES =
+        NINEP_R_HEADER_BYTES + 3 * NINEP_ATTR_BYTES + 48, /* all but lists, payloads */
+    NINEP__COMPLAINTS_MAX = 16, /* of one session in the log: no flood by an enemy */
+    NINEP__R_TYPE_AT = 4,       /* in a reply's header: after size */
+    NINEP__R_FLAGS_AT = 7,      /* after type and tag */
 };
 
 /* What is due when: a binary heap. Room is reserved before anything is started, so that starting
@@ -71,6 +75,9 @@ struct ninep_server {
     uint64_t held_bytes;
     struct ninep__timer **timer;
     uint32_t timers, timers_cap, timers_reserved;
+    uint64_t told_ns; /* when the owner will call tick; 0: it is at it */
+    void (*wake)(void *ctx);
+    void *wake_ctx;
     struct cg_map files;     /* identity -> ninep__file: what is leased, or being changed */
     struct cg_list breaking; /* leases */
     struct ninep__timer break_timer;
@@ -128,6 +135,7 @@ struct ninep_session {
     uint64_t mutations;
     struct cg_list locks;
     uint32_t lock_count;
+    uint32_t complaints;       /* logged */
     struct ninep__timer timer; /* the end of lingering; while connected: of kept fids */
     char user[64];
 };
@@ -148,7 +156,7 @@ struct ninep__slot {
     struct ninep__req *req;     /* under way */
     struct ninep_frame *record; /* the reply, until it is acknowledged */
     bool once;                  /* class of the last request */
-    uint64_t sent; /* session.sent of its reply */
+    uint64_t sent;              /* session.sent of its reply */
     uint64_t kept_ns;
     struct cg_list unacked_link;
     struct ninep__fid *fid, *newfid; /* kept for the replay of a chained idem request */
@@ -192,6 +200,7 @@ enum ninep__state {
     NINEP__LOCKING, /* waits for a lock */
     NINEP__WATCHING,
     NINEP__RUNNING, /* the file server has it */
+    NINEP__DONE,    /* is being answered */
 };
 
 /* Told instead of sending: for foreign dialects. r's spans are valid during the call. */
@@ -200,9 +209,9 @@ typedef void ninep__told(void *aux, struct ninep__req *req, cg_err e, const unio
 
 struct ninep__req {
     struct ninep_req pub;
-    struct cg_list link;        /* in session.requests */
-    struct cg_list queue_link;  /* in server.ready or lock_waiting */
-    struct cg_list lock_link;   /* in a search for deadlock */
+    struct cg_list link;       /* in session.requests */
+    struct cg_list queue_link; /* in server.ready or lock_waiting */
+    struct cg_list lock_link;  /* in a search for deadlock */
     bool lock_seen;
     struct cg_list chain_link;
     struct ninep_session *session;
@@ -211,14 +220,14 @@ struct ninep__req {
     const struct ninep__op *op;
     enum ninep__state state;
     bool resolved, last, timing, cancelled, timed_out, has_cancel;
-    bool opening;        /* holds fid.opening */
+    bool opening;         /* holds fid.opening */
     uint32_t walk_newfid; /* Twalk without names, while the file server sees a Tgetattr */
-    cg_err verdict; /* decided before it runs */
-    uint16_t index; /* of the element that failed */
+    cg_err verdict;       /* decided before it runs */
+    uint16_t index;       /* of the element that failed */
     struct ninep_frame *in, *out;
-    struct ninep_frame *big;  /* the reply with a payload; out is then the record or unused */
-    uint32_t data_at;         /* where a payload begins in the reply frame */
-    uint32_t dir_end;         /* Treaddir: end of the entries so far */
+    struct ninep_frame *big; /* the reply with a payload; out is then the record or unused */
+    uint32_t data_at;        /* where a payload begins in the reply frame */
+    uint32_t dir_end;        /* Treaddir: end of the entries so far */
     uint64_t begun_ns;
     uint64_t mutations, mutations_own;
     struct ninep__timer deadline;
@@ -274,14 +283,17 @@ cg_err ninep__session_resume(struct ninep_session *ss, struct ninep_conn *c, str
 void ninep__session_lost(struct ninep_session *ss); /* its connection is gone */
 void ninep__session_end(struct ninep_session *ss);
 void ninep__session_put(struct ninep_session *ss); /* frees an ended one without requests */
+/* Logs a refusal, with who it was. */
+void ninep__complain(struct ninep_session *ss, const char *fmt, ...) CG_PRINTF(2, 3);
 uint64_t ninep__session_term_ns(const struct ninep_session *ss);
 
 /* ---- slot.c ---- */
 void ninep__slot_frame(struct ninep_session *ss, const struct ninep_thead *h,
-                       struct ninep_frame *f); /* takes f */
+                       struct ninep_frame *f);                                      /* takes f */
 void ninep__slot_answered(struct ninep__req *req, struct ninep_frame *f, cg_err e); /* borrows f */
 struct ninep__slot *ninep__slot_get(struct ninep_session *ss, uint16_t tag);
 void ninep__slot_acked(struct ninep__slot *sl);
+void ninep__slots_resumed(struct ninep_session *ss, uint64_t now_ns);
 void ninep__slots_expire(struct ninep_session *ss, uint64_t now_ns);
 void ninep__slots_free(struct ninep_session *ss);
 
@@ -298,8 +310,8 @@ void ninep__pump(struct ninep_server *s);
 void ninep__unready(struct ninep__req *req); /* off whatever list it waits on */
 void ninep__finish(struct ninep__req *req, cg_err e);
 void ninep__drop(struct ninep__req *req); /* ends without a reply */
-/* Runs an NG request that came in a foreign dialect: t is copied, its spans stay valid until told is
- * called, which may be at once. data_at: where a payload shall begin in the frame that
+/* Runs an NG request that came in a foreign dialect: t is copied, its spans stay valid until told
+ * is called, which may be at once. data_at: where a payload shall begin in the frame that
  * ninep__req_take gives. False: no memory, told is not called. */
 bool ninep__request(struct ninep_session *ss, uint8_t type, const union ninep_tmsg *t,
                     uint32_t data_at, ninep__told *told, void *aux, struct ninep__req **out);
@@ -308,7 +320,8 @@ struct ninep_frame *ninep__req_take(struct ninep__req *req); /* within told: the
 /* ---- op.c ---- */
 const struct ninep__op *ninep__op_find(uint8_t type); /* NULL: not a request of a slot */
 void ninep__op_run(struct ninep__req *req);
-void ninep__op_call(struct ninep__req *req); /* checked and free of leases: the file server's turn */
+void ninep__op_call(
+    struct ninep__req *req); /* checked and free of leases: the file server's turn */
 
 /* ---- walk.c ---- */
 void ninep__run_attach(struct ninep__req *req);

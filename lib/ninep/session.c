@@ -1,13 +1,31 @@
 /* session: what outlives a connection: fids, leases, locks, the ledger, requests under way.
  *
- * connected -> lingering (its connection is lost) -> connected (resumed) or ended (linger_ms passed,
- * or room was needed). Requests that were taken in go on while it lingers, and once requests are
- * recorded. An ended session lives on, unreachable, until the file server has answered what it runs.
+ * connected -> lingering (its connection is lost) -> connected (resumed) or ended (linger_ms
+ * passed, or room was needed). Requests that were taken in go on while it lingers, and once
+ * requests are recorded. An ended session lives on, unreachable, until the file server has answered
+ * what it runs.
  *
  * A session may end only when its leases have: its client may trust them until the term is over.
  */
 #include "server__.h"
+#include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
+
+void ninep__complain(struct ninep_session *ss, const char *fmt, ...)
+{
+    char peer[80], text[CG_DETAIL_BYTES * 2];
+    va_list ap;
+    if (++ss->complaints > NINEP__COMPLAINTS_MAX) {
+        return;
+    }
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    ninep__peer_text(&ss->peer, peer, sizeof peer);
+    cg_log(CG_WARN, "%s: %s: %s%s", ss->server->name, peer, text,
+           ss->complaints == NINEP__COMPLAINTS_MAX ? "; more are not logged" : "");
+}
 
 uint64_t ninep__session_term_ns(const struct ninep_session *ss)
 {
@@ -38,8 +56,7 @@ static bool make_room(struct ninep_server *s, const struct ninep_peer *peer)
 {
     struct ninep_session *victim = NULL;
     uint64_t now = ninep__now(s);
-    CG_LIST_EACH(it, &s->session_list)
-    {
+    CG_LIST_EACH (it, &s->session_list) {
         struct ninep_session *ss = CG_CONTAINER(it, struct ninep_session, link);
         if (ss->conn) {
             break; /* connected ones stand behind */
@@ -152,7 +169,7 @@ cg_err ninep__session_resume(struct ninep_session *ss, struct ninep_conn *c, str
     ss->peer = c->peer;
     ss->heard_ns = ninep__now(s);
     c->session = ss;
-    ninep__slots_expire(ss, 0);
+    ninep__slots_resumed(ss, ss->heard_ns);
     return CG_OK;
 }
 
@@ -160,8 +177,7 @@ void ninep__session_lost(struct ninep_session *ss)
 {
     struct ninep_server *s = ss->server;
     ss->conn = NULL;
-    CG_LIST_EACH(it, &ss->requests)
-    {
+    CG_LIST_EACH (it, &ss->requests) {
         CG_CONTAINER(it, struct ninep__req, link)->has_cancel = false;
     }
     if (ss->watch) {
@@ -183,24 +199,27 @@ void ninep__session_lost(struct ninep_session *ss)
     ninep__timer_start(s, &ss->timer, ninep__now(s) + linger);
 }
 
+/* What becomes runnable by it is left to the caller's pump. */
 void ninep__session_end(struct ninep_session *ss)
 {
     struct ninep_server *s = ss->server;
+    bool pumping = s->pumping;
     cg_assert(!ss->ended);
     ss->ended = true;
-    ss->inflight++; /* holds it while its requests go */
+    ss->inflight++;    /* holds it while its requests go */
+    s->pumping = true; /* and lets nothing run meanwhile */
     if (ss->conn) {
         ss->conn->session = NULL;
         ss->conn = NULL;
     }
     cg_map_del(&s->sessions, ss->id);
     cg_list_del(&ss->link);
-    CG_LIST_EACH(it, &ss->requests)
-    {
+    CG_LIST_EACH (it, &ss->requests) {
         struct ninep__req *req = CG_CONTAINER(it, struct ninep__req, link);
         if (req->state == NINEP__RUNNING) {
+            req->slot = NULL; /* goes with the session */
             ninep__cancel_request(req, CG_ECANCELED);
-        } else {
+        } else if (req->state != NINEP__DONE) {
             ninep__drop(req);
         }
     }
@@ -208,6 +227,7 @@ void ninep__session_end(struct ninep_session *ss)
     ninep__locks_end(ss);
     ninep__slots_free(ss);
     ninep__fids_end(ss);
+    s->pumping = pumping;
     ss->inflight--;
     ninep__session_put(ss);
 }

@@ -2,10 +2,10 @@
  * known for what it is, and a once request takes effect once however often its connection breaks.
  *
  * seq of the slot again: a replay. Under way: it is simply answered when it is done. Recorded: the
- *     record is sent with REPLAYED. Idem: it is run again, outside its chain, whose turn has passed.
- * the next seq: new, and it tells that the client has the slot's last reply; and, because replies
- *     arrive in the order in which they were sent, all replies that were sent before that one. Their
- *     records go. So an idle session keeps next to nothing.
+ *     record is sent with REPLAYED. Idem: it is run again, outside its chain, whose turn has
+ * passed. the next seq: new, and it tells that the client has the slot's last reply; and, because
+ * replies arrive in the order in which they were sent, all replies that were sent before that one.
+ * Their records go. So an idle session keeps next to nothing.
  *
  * An idem member of a chain may be replayed after a later member has clunked its fid; the slot
  * therefore holds the fid until the reply is acknowledged, or for NINEP__KEEP_MS while connected.
@@ -57,8 +57,7 @@ void ninep__slot_acked(struct ninep__slot *sl)
 /* The client has the slot's reply, and all that were sent before it. */
 static void acknowledge(struct ninep_session *ss, struct ninep__slot *sl)
 {
-    CG_LIST_EACH(it, &ss->unacked)
-    {
+    CG_LIST_EACH (it, &ss->unacked) {
         struct ninep__slot *u = CG_CONTAINER(it, struct ninep__slot, unacked_link);
         if (u->sent > sl->sent) {
             break;
@@ -71,8 +70,7 @@ static void acknowledge(struct ninep_session *ss, struct ninep__slot *sl)
 void ninep__slots_expire(struct ninep_session *ss, uint64_t now_ns)
 {
     uint64_t next = 0;
-    CG_LIST_EACH(it, &ss->unacked)
-    {
+    CG_LIST_EACH (it, &ss->unacked) {
         struct ninep__slot *u = CG_CONTAINER(it, struct ninep__slot, unacked_link);
         uint64_t due = u->kept_ns + NINEP__KEEP_MS * NINEP__MS;
         if (u->fid && due <= now_ns) {
@@ -84,6 +82,15 @@ void ninep__slots_expire(struct ninep_session *ss, uint64_t now_ns)
     if (next != 0) {
         ninep__timer_start(ss->server, &ss->timer, next);
     }
+}
+
+/* The client is back: what it may replay is kept for as long again. */
+void ninep__slots_resumed(struct ninep_session *ss, uint64_t now_ns)
+{
+    CG_LIST_EACH (it, &ss->unacked) {
+        CG_CONTAINER(it, struct ninep__slot, unacked_link)->kept_ns = now_ns;
+    }
+    ninep__slots_expire(ss, now_ns);
 }
 
 void ninep__slots_free(struct ninep_session *ss)
@@ -169,6 +176,28 @@ static void no_memory(struct ninep_session *ss, struct ninep_frame *f)
     ninep__conn_close(ss->conn, "no memory for a request; the client may replay it");
 }
 
+/* A lease that the lost reply told of may have been broken since, and the client has heard of that
+ * before it hears of the grant: a replay grants nothing. */
+static void ungrant(struct ninep_frame *f)
+{
+    uint32_t at = NINEP_R_HEADER_BYTES;
+    switch (f->data[NINEP__R_TYPE_AT]) {
+    case NINEP_RWALK:
+        at += 2 + (f->data[at] | (uint32_t)f->data[at + 1] << 8) * NINEP_ATTR_BYTES;
+        break;
+    case NINEP_ROPEN:
+        at += NINEP_ATTR_BYTES + 4;
+        break;
+    case NINEP_RCREATE:
+        at += 2 * NINEP_ATTR_BYTES + 4;
+        break;
+    default:
+        return;
+    }
+    cg_assert(at < f->len);
+    f->data[at] = NINEP_LEASE_NONE;
+}
+
 static void send_record(struct ninep_session *ss, struct ninep__slot *sl)
 {
     struct ninep_frame *f = ninep_frame_new(sl->record->len);
@@ -179,6 +208,7 @@ static void send_record(struct ninep_session *ss, struct ninep__slot *sl)
     memcpy(f->data, sl->record->data, sl->record->len);
     f->len = sl->record->len;
     f->data[NINEP__R_FLAGS_AT] |= NINEP_REPLY_REPLAYED;
+    ungrant(f);
     cg_list_del(&sl->unacked_link);
     cg_list_push(&ss->unacked, &sl->unacked_link);
     sl->sent = ++ss->sent;
@@ -254,9 +284,7 @@ void ninep__slot_frame(struct ninep_session *ss, const struct ninep_thead *h, st
         ninep_frame_free(f);
         ninep__control_error(ss->conn, h->tag, CG_ESEQUENCE,
                              "the seq is neither the slot's last nor its next");
-        return;
     }
-    ninep__pump(ss->server);
 }
 
 /* ---- answers ---- */
@@ -274,8 +302,7 @@ static void keep(struct ninep__req *req, struct ninep__slot *sl, cg_err e)
         sl->newfid = req->pub.newfid ? ninep__fid_ref(req->pub.newfid->impl) : NULL;
         sl->kept_ns = ninep__now(ss->server);
         if (ss->timer.place == 0 && ss->conn) {
-            ninep__timer_start(ss->server, &ss->timer,
-                               sl->kept_ns + NINEP__KEEP_MS * NINEP__MS);
+            ninep__timer_start(ss->server, &ss->timer, sl->kept_ns + NINEP__KEEP_MS * NINEP__MS);
         }
     }
 }

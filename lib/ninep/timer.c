@@ -66,6 +66,10 @@ void ninep__timer_start(struct ninep_server *s, struct ninep__timer *t, uint64_t
     t->at_ns = at_ns;
     place(s, ++s->timers, t);
     sift_up(s, s->timers);
+    if (at_ns < s->told_ns && s->wake) {
+        s->told_ns = at_ns;
+        s->wake(s->wake_ctx);
+    }
 }
 
 void ninep__timer_stop(struct ninep_server *s, struct ninep__timer *t)

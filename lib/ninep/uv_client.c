@@ -4,7 +4,7 @@
  * can tell nobody of it.
  */
 #include "client.h"
-#include "uv__.h"
+#include "glue.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,7 +12,7 @@
 #include <sys/un.h>
 
 struct link {
-    struct uv__io io;
+    struct glue__io io;
     uv_connect_t connect;
     struct uv_client *owner; /* NULL once dropped */
     bool connected;          /* the client knows of it */
@@ -25,7 +25,7 @@ struct uv_client {
     char *socket, *node, *service;
     char name[CLIENT_NAME_BYTES];
     struct link *link;
-    struct uv__ticker ticker;
+    struct glue__ticker ticker;
     uv_timer_t patience; /* of wait_up */
     uint32_t handles;
     bool waiting; /* somebody runs the loop until something happens here */
@@ -39,7 +39,7 @@ static void drop(struct link *l)
     if (l) {
         l->owner->link = NULL;
         l->owner = NULL;
-        uv__io_close(&l->io);
+        glue__io_close(&l->io);
     }
 }
 
@@ -64,21 +64,21 @@ static void link_up(struct link *l, const struct ninep_peer *peer)
     l->connected = true;
     ninep_client_connected(u->client, peer);
     if (l->owner) {
-        uv__io_framer(&l->io, ninep_client_framer(u->client));
+        glue__io_framer(&l->io, ninep_client_framer(u->client));
     }
 }
 
-static void io_end(struct uv__io *io, cg_err why, const char *detail)
+static void io_end(struct glue__io *io, cg_err why, const char *detail)
 {
     link_failed(CG_CONTAINER(io, struct link, io), why, detail);
 }
 
 /* The gate's answer: ok NODE_KEY_HEX BINDING_HEX, or error CODE TEXT. */
-static void io_line(struct uv__io *io, char *line)
+static void io_line(struct glue__io *io, char *line)
 {
     struct link *l = CG_CONTAINER(io, struct link, io);
     struct ninep_peer peer;
-    if (strncmp(line, "ok ", 3) == 0 && uv__peer_parse(line + 3, &peer)) {
+    if (strncmp(line, "ok ", 3) == 0 && glue__peer_parse(line + 3, &peer)) {
         link_up(l, &peer);
     } else if (strncmp(line, "error ", 6) == 0) {
         char *text;
@@ -90,7 +90,7 @@ static void io_line(struct uv__io *io, char *line)
     }
 }
 
-static void io_frame(struct uv__io *io, struct ninep_frame *f)
+static void io_frame(struct glue__io *io, struct ninep_frame *f)
 {
     struct link *l = CG_CONTAINER(io, struct link, io);
     if (l->owner) {
@@ -100,12 +100,12 @@ static void io_frame(struct uv__io *io, struct ninep_frame *f)
     }
 }
 
-static void io_closed(struct uv__io *io)
+static void io_closed(struct glue__io *io)
 {
     cg_free(CG_CONTAINER(io, struct link, io));
 }
 
-static const struct uv__io_ops io_ops = {
+static const struct glue__io_ops io_ops = {
     .line = io_line, .frame = io_frame, .end = io_end, .closed = io_closed};
 
 static void dial(struct link *l)
@@ -119,7 +119,7 @@ static void dial(struct link *l)
     }
     memcpy(f->data, line, (size_t)n);
     f->len = (uint32_t)n;
-    uv__io_send(&l->io, f);
+    glue__io_send(&l->io, f);
 }
 
 static void on_connected(uv_connect_t *req, int status)
@@ -130,7 +130,7 @@ static void on_connected(uv_connect_t *req, int status)
         return;
     }
     struct ninep_peer peer = {.local = true};
-    if (status == 0 && uv__io_start(&l->io) != CG_OK) {
+    if (status == 0 && glue__io_start(&l->io) != CG_OK) {
         status = UV_EIO;
     }
     if (status != 0) {
@@ -141,7 +141,7 @@ static void on_connected(uv_connect_t *req, int status)
         link_failed(l, e == CG_ENOENT ? CG_ECONNREFUSED : e, eb.text);
     } else if (u->node) {
         dial(l);
-    } else if (uv__io_peer_uid(&l->io, &peer.uid)) {
+    } else if (glue__io_peer_uid(&l->io, &peer.uid)) {
         link_up(l, &peer);
     } else {
         link_failed(l, CG_EIO, "the kernel does not say who serves the socket");
@@ -152,7 +152,7 @@ static void on_connect(void *ctx)
 {
     struct uv_client *u = ctx;
     struct link *l = cg_zalloc(sizeof *l);
-    if (!l || uv__io_init(&l->io, u->loop, &io_ops) != CG_OK) {
+    if (!l || glue__io_init(&l->io, u->loop, &io_ops) != CG_OK) {
         cg_free(l);
         ninep_client_unconnected(u->client, CG_ENOMEM, "no memory for a connection");
         return;
@@ -166,7 +166,7 @@ static void on_send(void *ctx, struct ninep_frame *f)
 {
     struct uv_client *u = ctx;
     if (u->link) {
-        uv__io_send(&u->link->io, f);
+        glue__io_send(&u->link->io, f);
     } else {
         ninep_frame_free(f);
     }
@@ -208,13 +208,13 @@ static void on_event(void *ctx, const struct ninep_event *event)
 static void on_credential(void *ctx, const struct ninep_peer *peer)
 {
     struct uv_client *u = ctx;
-    u->user.credential(u->user.ctx, peer);
+    u->user.credential(u->user.credential_ctx ? u->user.credential_ctx : u->user.ctx, peer);
 }
 
 static void on_wake(void *ctx)
 {
     struct uv_client *u = ctx;
-    uv__ticker_poke(&u->ticker);
+    glue__ticker_poke(&u->ticker);
 }
 
 static uint64_t tick(void *ctx)
@@ -266,6 +266,7 @@ static struct ninep_client_config wrap(struct uv_client *u)
     c.send = on_send;
     c.disconnect = on_disconnect;
     c.credential = c.credential ? on_credential : NULL;
+    c.credential_ctx = NULL;
     c.state = on_state;
     c.event = on_event;
     c.wake = on_wake;
@@ -292,7 +293,7 @@ cg_err ninep_uv_client_new(uv_loop_t *loop, const struct ninep_uv_target *target
         destroy(u);
         return e;
     }
-    uv__ticker_init(&u->ticker, loop, tick, u);
+    glue__ticker_init(&u->ticker, loop, tick, u);
     uv_timer_init(loop, &u->patience);
     u->ticker.timer.data = u->patience.data = u;
     u->handles = 2;

@@ -1,6 +1,6 @@
 /* uv_io: one connection on the loop. Small frames are cut out of one staging buffer that the whole
  * loop shares; of a large frame, all but the beginning is read where it belongs. */
-#include "uv__.h"
+#include "glue.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -11,13 +11,13 @@
 
 static _Thread_local struct cg_list loops; /* a thread owns its loops */
 
-static void flush(struct uv__io *io);
+static void flush(struct glue__io *io);
 
 static void on_prepare(uv_prepare_t *h)
 {
-    struct uv__shared *s = CG_CONTAINER(h, struct uv__shared, flush);
+    struct glue__shared *s = CG_CONTAINER(h, struct glue__shared, flush);
     while (!cg_list_empty(&s->flushing)) {
-        struct uv__io *io = CG_CONTAINER(s->flushing.next, struct uv__io, flush_link);
+        struct glue__io *io = CG_CONTAINER(s->flushing.next, struct glue__io, flush_link);
         cg_list_del(&io->flush_link);
         flush(io);
     }
@@ -25,15 +25,25 @@ static void on_prepare(uv_prepare_t *h)
 
 static void on_prepare_closed(uv_handle_t *h)
 {
-    struct uv__shared *s = CG_CONTAINER(h, struct uv__shared, flush);
+    struct glue__shared *s = CG_CONTAINER(h, struct glue__shared, flush);
     cg_free(s->staging);
     cg_free(s);
 }
 
-static struct uv__shared *shared_new(uv_loop_t *loop)
+/* A lost connection is an error of its write, not the end of the process; but a program that has
+ * asked for the signal gets it. */
+static void ignore_broken_pipes(void)
 {
-    struct uv__shared *s = cg_zalloc(sizeof *s);
-    uint8_t *staging = cg_alloc(UV__STAGING_BYTES);
+    struct sigaction now;
+    if (sigaction(SIGPIPE, NULL, &now) == 0 && now.sa_handler == SIG_DFL) {
+        signal(SIGPIPE, SIG_IGN);
+    }
+}
+
+static struct glue__shared *shared_new(uv_loop_t *loop)
+{
+    struct glue__shared *s = cg_zalloc(sizeof *s);
+    uint8_t *staging = cg_alloc(GLUE__STAGING_BYTES);
     if (!s || !staging || uv_prepare_init(loop, &s->flush) != 0) {
         cg_free(s);
         cg_free(staging);
@@ -45,30 +55,30 @@ static struct uv__shared *shared_new(uv_loop_t *loop)
     uv_prepare_start(&s->flush, on_prepare);
     uv_unref((uv_handle_t *)&s->flush);
     cg_list_push(&loops, &s->link);
-    signal(SIGPIPE, SIG_IGN); /* a lost connection is an error of its write, not of the process */
+    ignore_broken_pipes();
     return s;
 }
 
-struct uv__shared *uv__shared_get(uv_loop_t *loop)
+struct glue__shared *glue__shared_get(uv_loop_t *loop)
 {
     if (!loops.next) {
         cg_list_init(&loops);
     }
     CG_LIST_EACH (it, &loops) {
-        struct uv__shared *s = CG_CONTAINER(it, struct uv__shared, link);
+        struct glue__shared *s = CG_CONTAINER(it, struct glue__shared, link);
         if (s->loop == loop) {
             s->refs++;
             return s;
         }
     }
-    struct uv__shared *s = shared_new(loop);
+    struct glue__shared *s = shared_new(loop);
     if (s) {
         s->refs = 1;
     }
     return s;
 }
 
-void uv__shared_put(struct uv__shared *s)
+void glue__shared_put(struct glue__shared *s)
 {
     if (--s->refs == 0) {
         cg_list_del(&s->link);
@@ -80,7 +90,7 @@ void uv__shared_put(struct uv__shared *s)
 
 static void on_timer(uv_timer_t *h)
 {
-    struct uv__ticker *t = CG_CONTAINER(h, struct uv__ticker, timer);
+    struct glue__ticker *t = CG_CONTAINER(h, struct glue__ticker, timer);
     t->poked = false;
     uint64_t next = t->tick(t->ctx);
     if (next == 0 || t->poked || uv_is_closing((uv_handle_t *)h)) {
@@ -90,7 +100,7 @@ static void on_timer(uv_timer_t *h)
     uv_timer_start(h, on_timer, next > now ? (next - now + 999999) / 1000000 : 0, 0);
 }
 
-void uv__ticker_init(struct uv__ticker *t, uv_loop_t *loop, uint64_t (*tick)(void *), void *ctx)
+void glue__ticker_init(struct glue__ticker *t, uv_loop_t *loop, uint64_t (*tick)(void *), void *ctx)
 {
     uv_timer_init(loop, &t->timer);
     t->tick = tick;
@@ -98,7 +108,7 @@ void uv__ticker_init(struct uv__ticker *t, uv_loop_t *loop, uint64_t (*tick)(voi
     t->poked = false;
 }
 
-void uv__ticker_poke(struct uv__ticker *t)
+void glue__ticker_poke(struct glue__ticker *t)
 {
     if (!t->poked && !uv_is_closing((uv_handle_t *)&t->timer)) {
         t->poked = true;
@@ -108,10 +118,16 @@ void uv__ticker_poke(struct uv__ticker *t)
 
 /* ---- birth and death ---- */
 
-cg_err uv__io_init(struct uv__io *io, uv_loop_t *loop, const struct uv__io_ops *ops)
+/* A broken pipe is how a write sees what a read sees as a reset. */
+static cg_err error_of(int rc)
+{
+    return rc == UV_EOF || rc == UV_EPIPE ? CG_ECONNRESET : cg_err_from_errno(-rc);
+}
+
+cg_err glue__io_init(struct glue__io *io, uv_loop_t *loop, const struct glue__io_ops *ops)
 {
     memset(io, 0, sizeof *io);
-    io->shared = uv__shared_get(loop);
+    io->shared = glue__shared_get(loop);
     if (!io->shared) {
         return CG_ENOMEM;
     }
@@ -123,7 +139,7 @@ cg_err uv__io_init(struct uv__io *io, uv_loop_t *loop, const struct uv__io_ops *
     return CG_OK;
 }
 
-static void free_frames(struct uv__io *io, struct cg_list *frames)
+static void free_frames(struct glue__io *io, struct cg_list *frames)
 {
     while (!cg_list_empty(frames)) {
         struct ninep_frame *f = CG_CONTAINER(frames->next, struct ninep_frame, link);
@@ -135,15 +151,15 @@ static void free_frames(struct uv__io *io, struct cg_list *frames)
 
 static void on_closed(uv_handle_t *h)
 {
-    struct uv__io *io = CG_CONTAINER(h, struct uv__io, pipe);
+    struct glue__io *io = CG_CONTAINER(h, struct glue__io, pipe);
     free_frames(io, &io->writing);
     cg_str_fini(&io->line);
     cg_str_fini(&io->held);
-    uv__shared_put(io->shared);
+    glue__shared_put(io->shared);
     io->ops->closed(io);
 }
 
-void uv__io_close(struct uv__io *io)
+void glue__io_close(struct glue__io *io)
 {
     if (!io->closing) {
         io->closing = true;
@@ -156,14 +172,14 @@ void uv__io_close(struct uv__io *io)
 
 static void set_buffer(int fd, int force, int plain)
 {
-    int bytes = UV__SOCKET_BYTES;
+    int bytes = GLUE__SOCKET_BYTES;
     if (setsockopt(fd, SOL_SOCKET, force, &bytes, sizeof bytes) != 0) {
         /* Without privilege the kernel grants what its limit allows. */
         (void)setsockopt(fd, SOL_SOCKET, plain, &bytes, sizeof bytes);
     }
 }
 
-bool uv__io_peer_uid(struct uv__io *io, uint32_t *uid)
+bool glue__io_peer_uid(struct glue__io *io, uint32_t *uid)
 {
     uv_os_fd_t fd;
     struct ucred cred;
@@ -181,25 +197,25 @@ bool uv__io_peer_uid(struct uv__io *io, uint32_t *uid)
 static void on_alloc(uv_handle_t *h, size_t suggested, uv_buf_t *buf)
 {
     (void)suggested;
-    struct uv__io *io = CG_CONTAINER(h, struct uv__io, pipe);
+    struct glue__io *io = CG_CONTAINER(h, struct glue__io, pipe);
     size_t left = 0;
     uint8_t *space = io->framer ? ninep_framer_space(io->framer, &left) : NULL;
-    io->direct = space && left >= UV__DIRECT_BYTES_MIN;
+    io->direct = space && left >= GLUE__DIRECT_BYTES_MIN;
     if (io->direct) {
         *buf = uv_buf_init((char *)space, (unsigned)left);
     } else {
         *buf = uv_buf_init((char *)io->shared->staging,
-                           io->bulk && !space ? UV__PEEK_BYTES : UV__STAGING_BYTES);
+                           io->bulk && !space ? GLUE__PEEK_BYTES : GLUE__STAGING_BYTES);
     }
 }
 
-static void give(struct uv__io *io, struct ninep_frame *f)
+static void give(struct glue__io *io, struct ninep_frame *f)
 {
-    io->bulk = f->len >= UV__DIRECT_BYTES_MIN;
+    io->bulk = f->len >= GLUE__DIRECT_BYTES_MIN;
     io->ops->frame(io, f);
 }
 
-static void read_stop(struct uv__io *io)
+static void read_stop(struct glue__io *io)
 {
     if (io->reading) {
         io->reading = false;
@@ -207,12 +223,12 @@ static void read_stop(struct uv__io *io)
     }
 }
 
-static bool choked(const struct uv__io *io)
+static bool choked(const struct glue__io *io)
 {
-    return io->bounded && io->out_bytes > UV__OUT_BYTES_MAX;
+    return io->bounded && io->out_bytes > GLUE__OUT_BYTES_MAX;
 }
 
-static void feed(struct uv__io *io, const uint8_t *data, size_t len)
+static void feed(struct glue__io *io, const uint8_t *data, size_t len)
 {
     while (len > 0 && io->framer && !io->closing && !io->finishing) {
         if (choked(io)) {
@@ -238,7 +254,7 @@ static void feed(struct uv__io *io, const uint8_t *data, size_t len)
 }
 
 /* Takes bytes up to the newline. */
-static void feed_line(struct uv__io *io, const uint8_t *data, size_t len)
+static void feed_line(struct glue__io *io, const uint8_t *data, size_t len)
 {
     const uint8_t *end = memchr(data, '\n', len);
     size_t n = end ? (size_t)(end - data) : len;
@@ -260,14 +276,13 @@ static void feed_line(struct uv__io *io, const uint8_t *data, size_t len)
 
 static void on_read(uv_stream_t *h, ssize_t n, const uv_buf_t *buf)
 {
-    struct uv__io *io = CG_CONTAINER(h, struct uv__io, pipe);
+    struct glue__io *io = CG_CONTAINER(h, struct glue__io, pipe);
     if (n == 0 || io->closing) {
         return;
     }
     if (n < 0) {
-        bool eof = n == UV_EOF;
-        io->ops->end(io, eof ? CG_ECONNRESET : cg_err_from_errno((int)-n),
-                     eof ? "the other side closed the connection" : uv_strerror((int)n));
+        io->ops->end(io, error_of((int)n),
+                     n == UV_EOF ? "the other side closed the connection" : uv_strerror((int)n));
         return;
     }
     if (!io->framer) {
@@ -285,12 +300,12 @@ static void on_read(uv_stream_t *h, ssize_t n, const uv_buf_t *buf)
     }
 }
 
-void uv__io_framer(struct uv__io *io, struct ninep_framer *framer)
+void glue__io_framer(struct glue__io *io, struct ninep_framer *framer)
 {
     io->framer = framer;
 }
 
-cg_err uv__io_start(struct uv__io *io)
+cg_err glue__io_start(struct glue__io *io)
 {
     uv_os_fd_t fd;
     if (uv_fileno((uv_handle_t *)&io->pipe, &fd) == 0) {
@@ -299,14 +314,14 @@ cg_err uv__io_start(struct uv__io *io)
     }
     int rc = uv_read_start((uv_stream_t *)&io->pipe, on_alloc, on_read);
     io->reading = rc == 0;
-    return rc == 0 ? CG_OK : cg_err_from_errno(-rc);
+    return rc == 0 ? CG_OK : error_of(rc);
 }
 
 /* The slow reader has caught up: first what is held, then the socket. */
-static void unchoke(struct uv__io *io)
+static void unchoke(struct glue__io *io)
 {
     if (io->reading || io->closing || io->finishing || !io->bounded ||
-        io->out_bytes > UV__OUT_BYTES_MAX / 2) {
+        io->out_bytes > GLUE__OUT_BYTES_MAX / 2) {
         return;
     }
     struct cg_str held = io->held;
@@ -324,7 +339,7 @@ static void unchoke(struct uv__io *io)
 
 /* ---- writing ---- */
 
-void uv__io_send(struct uv__io *io, struct ninep_frame *f)
+void glue__io_send(struct glue__io *io, struct ninep_frame *f)
 {
     if (io->closing) {
         ninep_frame_free(f);
@@ -337,7 +352,7 @@ void uv__io_send(struct uv__io *io, struct ninep_frame *f)
     cg_list_push(&io->shared->flushing, &io->flush_link);
 }
 
-void uv__io_finish(struct uv__io *io)
+void glue__io_finish(struct glue__io *io)
 {
     if (!io->closing && !io->finishing) {
         io->finishing = true;
@@ -347,13 +362,13 @@ void uv__io_finish(struct uv__io *io)
     }
 }
 
-static unsigned gather(struct uv__io *io, uv_buf_t *bufs)
+static unsigned gather(struct glue__io *io, uv_buf_t *bufs)
 {
     unsigned n = 0;
     CG_LIST_EACH (it, &io->out) {
         struct ninep_frame *f = CG_CONTAINER(it, struct ninep_frame, link);
         bufs[n++] = uv_buf_init((char *)f->data + f->sent, f->len - f->sent);
-        if (n == UV__WRITE_FRAMES_MAX) {
+        if (n == GLUE__WRITE_FRAMES_MAX) {
             break;
         }
     }
@@ -361,7 +376,7 @@ static unsigned gather(struct uv__io *io, uv_buf_t *bufs)
 }
 
 /* So many bytes of out are written: true when all of the first frames were. */
-static void advance(struct uv__io *io, size_t bytes)
+static void advance(struct glue__io *io, size_t bytes)
 {
     while (bytes > 0) {
         struct ninep_frame *f = CG_CONTAINER(io->out.next, struct ninep_frame, link);
@@ -379,22 +394,22 @@ static void advance(struct uv__io *io, size_t bytes)
 
 static void on_written(uv_write_t *w, int status)
 {
-    struct uv__io *io = CG_CONTAINER(w, struct uv__io, write);
+    struct glue__io *io = CG_CONTAINER(w, struct glue__io, write);
     free_frames(io, &io->writing);
     if (io->closing) {
         return;
     }
     if (status < 0) {
-        io->ops->end(io, cg_err_from_errno(-status), uv_strerror(status));
+        io->ops->end(io, error_of(status), uv_strerror(status));
         return;
     }
     flush(io);
 }
 
 /* The socket is full: the loop writes the rest when it can. */
-static int write_later(struct uv__io *io)
+static int write_later(struct glue__io *io)
 {
-    uv_buf_t bufs[UV__WRITE_FRAMES_MAX];
+    uv_buf_t bufs[GLUE__WRITE_FRAMES_MAX];
     unsigned n = gather(io, bufs);
     for (unsigned i = 0; i < n; i++) {
         struct ninep_frame *f = CG_CONTAINER(io->out.next, struct ninep_frame, link);
@@ -404,11 +419,11 @@ static int write_later(struct uv__io *io)
     return uv_write(&io->write, (uv_stream_t *)&io->pipe, bufs, n, on_written);
 }
 
-static void flush(struct uv__io *io)
+static void flush(struct glue__io *io)
 {
     int rc = 0;
     while (rc >= 0 && !io->closing && cg_list_empty(&io->writing) && !cg_list_empty(&io->out)) {
-        uv_buf_t bufs[UV__WRITE_FRAMES_MAX];
+        uv_buf_t bufs[GLUE__WRITE_FRAMES_MAX];
         unsigned n = gather(io, bufs);
         size_t bytes = 0;
         for (unsigned i = 0; i < n; i++) {
@@ -429,7 +444,7 @@ static void flush(struct uv__io *io)
     if (io->finishing) {
         io->ops->end(io, CG_ECONNRESET, "closed");
     } else if (rc < 0) {
-        io->ops->end(io, cg_err_from_errno(-rc), uv_strerror(rc));
+        io->ops->end(io, error_of(rc), uv_strerror(rc));
     } else {
         unchoke(io);
     }
@@ -455,7 +470,7 @@ static bool unhex(const char *hex, uint8_t out[32])
     return hex[64] == 0;
 }
 
-bool uv__peer_parse(char *text, struct ninep_peer *peer)
+bool glue__peer_parse(char *text, struct ninep_peer *peer)
 {
     char *argv[3];
     *peer = (struct ninep_peer){0};

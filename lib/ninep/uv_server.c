@@ -1,5 +1,5 @@
 /* uv_server: listening sockets, their connections, and the tick of a server on a loop. */
-#include "uv__.h"
+#include "glue.h"
 
 #include <stdio.h>
 
@@ -12,10 +12,12 @@ struct ninep_listener {
     uint32_t handles; /* not yet closed: the listener's own and its connections' */
     bool from_gate;
     bool closing;
+    bool anyone; /* the transport does not tell who is there: all are peer */
+    struct ninep_peer peer;
 };
 
 struct conn {
-    struct uv__io io;
+    struct glue__io io;
     struct cg_list link;
     struct ninep_listener *listener;
     struct ninep_conn *conn; /* NULL before the gate's line, and after the end */
@@ -24,7 +26,7 @@ struct conn {
 /* A server's tick: found by its server, for there are few in a process. */
 struct server {
     struct cg_list link;
-    struct uv__ticker ticker;
+    struct glue__ticker ticker;
     struct ninep_server *server;
 };
 static _Thread_local struct cg_list servers;
@@ -48,6 +50,12 @@ static uint64_t tick(void *ctx)
     return ninep_server_tick(ctx);
 }
 
+static void on_wake(void *ctx)
+{
+    struct server *u = ctx;
+    glue__ticker_poke(&u->ticker);
+}
+
 cg_err ninep_uv_server_start(uv_loop_t *loop, struct ninep_server *s)
 {
     cg_assert(!server_find(s));
@@ -56,9 +64,10 @@ cg_err ninep_uv_server_start(uv_loop_t *loop, struct ninep_server *s)
         return CG_ENOMEM;
     }
     u->server = s;
-    uv__ticker_init(&u->ticker, loop, tick, s);
+    glue__ticker_init(&u->ticker, loop, tick, s);
     cg_list_push(&servers, &u->link);
-    uv__ticker_poke(&u->ticker);
+    ninep_server_on_wake(s, on_wake, u);
+    glue__ticker_poke(&u->ticker);
     return CG_OK;
 }
 
@@ -72,6 +81,7 @@ void ninep_uv_server_stop(struct ninep_server *s)
     struct server *u = server_find(s);
     if (u) {
         cg_list_del(&u->link);
+        ninep_server_on_wake(s, NULL, NULL);
         uv_close((uv_handle_t *)&u->ticker.timer, on_server_closed);
     }
 }
@@ -80,7 +90,7 @@ static void poke(struct ninep_server *s)
 {
     struct server *u = server_find(s);
     if (u) {
-        uv__ticker_poke(&u->ticker);
+        glue__ticker_poke(&u->ticker);
     }
 }
 
@@ -89,13 +99,13 @@ static void poke(struct ninep_server *s)
 static void on_send(void *ctx, struct ninep_frame *f)
 {
     struct conn *k = ctx;
-    uv__io_send(&k->io, f);
+    glue__io_send(&k->io, f);
 }
 
 static void on_botch(void *ctx)
 {
     struct conn *k = ctx;
-    uv__io_finish(&k->io);
+    glue__io_finish(&k->io);
 }
 
 static const struct ninep_conn_ops conn_ops = {.send = on_send, .close = on_botch};
@@ -104,24 +114,24 @@ static void conn_end(struct conn *k)
 {
     struct ninep_conn *conn = k->conn;
     k->conn = NULL;
-    uv__io_close(&k->io);
+    glue__io_close(&k->io);
     if (conn) {
         ninep_conn_closed(conn);
         poke(k->listener->server);
     }
 }
 
-static void io_frame(struct uv__io *io, struct ninep_frame *f)
+static void io_frame(struct glue__io *io, struct ninep_frame *f)
 {
     ninep_conn_frame(CG_CONTAINER(io, struct conn, io)->conn, f);
 }
 
-static void io_turn(struct uv__io *io)
+static void io_turn(struct glue__io *io)
 {
     poke(CG_CONTAINER(io, struct conn, io)->listener->server);
 }
 
-static void io_end(struct uv__io *io, cg_err why, const char *detail)
+static void io_end(struct glue__io *io, cg_err why, const char *detail)
 {
     struct conn *k = CG_CONTAINER(io, struct conn, io);
     if (why != CG_ECONNRESET) {
@@ -138,17 +148,17 @@ static void conn_begin(struct conn *k, const struct ninep_peer *peer)
         io_end(&k->io, e, "the server takes no more connections");
         return;
     }
-    uv__io_framer(&k->io, ninep_conn_framer(k->conn));
+    glue__io_framer(&k->io, ninep_conn_framer(k->conn));
 }
 
-static void io_line(struct uv__io *io, char *line)
+static void io_line(struct glue__io *io, char *line)
 {
     struct ninep_peer peer;
     struct conn *k = CG_CONTAINER(io, struct conn, io);
     static const char word[] = "peer ";
     struct cg_span s = cg_span_of(line);
     s.len = s.len < sizeof word - 1 ? s.len : sizeof word - 1;
-    if (cg_span_is(s, word) && uv__peer_parse(line + s.len, &peer)) {
+    if (cg_span_is(s, word) && glue__peer_parse(line + s.len, &peer)) {
         conn_begin(k, &peer);
     } else {
         io_end(io, CG_EPROTO, "the gate did not say which peer it brings");
@@ -162,7 +172,7 @@ static void release(struct ninep_listener *l)
     }
 }
 
-static void io_closed(struct uv__io *io)
+static void io_closed(struct glue__io *io)
 {
     struct conn *k = CG_CONTAINER(io, struct conn, io);
     struct ninep_listener *l = k->listener;
@@ -172,13 +182,13 @@ static void io_closed(struct uv__io *io)
     release(l);
 }
 
-static const struct uv__io_ops io_ops = {
+static const struct glue__io_ops io_ops = {
     .line = io_line, .frame = io_frame, .turn = io_turn, .end = io_end, .closed = io_closed};
 
 static struct conn *conn_new(struct ninep_listener *l)
 {
     struct conn *k = cg_zalloc(sizeof *k);
-    if (!k || uv__io_init(&k->io, l->loop, &io_ops) != CG_OK) {
+    if (!k || glue__io_init(&k->io, l->loop, &io_ops) != CG_OK) {
         cg_free(k);
         return NULL;
     }
@@ -188,6 +198,13 @@ static struct conn *conn_new(struct ninep_listener *l)
     l->handles++;
     cg_list_push(&l->conns, &k->link);
     return k;
+}
+
+/* Who has connected? False: that cannot be told. */
+static bool peer_of(struct conn *k, struct ninep_peer *peer)
+{
+    *peer = k->listener->anyone ? k->listener->peer : (struct ninep_peer){.local = true};
+    return k->listener->anyone || glue__io_peer_uid(&k->io, &peer->uid);
 }
 
 static void on_connection(uv_stream_t *h, int status)
@@ -202,10 +219,10 @@ static void on_connection(uv_stream_t *h, int status)
         cg_log(CG_WARN, "accept: no memory for a connection"); /* it stays in the backlog */
         return;
     }
-    struct ninep_peer peer = {.local = true};
-    if (uv_accept(h, (uv_stream_t *)&k->io.pipe) != 0 || l->count > UV__CONNS_MAX ||
-        (!l->from_gate && !uv__io_peer_uid(&k->io, &peer.uid)) || uv__io_start(&k->io) != CG_OK) {
-        uv__io_close(&k->io);
+    struct ninep_peer peer;
+    if (uv_accept(h, (uv_stream_t *)&k->io.pipe) != 0 || l->count > GLUE__CONNS_MAX ||
+        (!l->from_gate && !peer_of(k, &peer)) || glue__io_start(&k->io) != CG_OK) {
+        glue__io_close(&k->io);
     } else if (!l->from_gate) {
         conn_begin(k, &peer);
     }
@@ -244,7 +261,7 @@ cg_err ninep_uv_listen(uv_loop_t *loop, struct ninep_server *s, int fd, bool fro
     cg_list_init(&l->conns);
     uv_pipe_init(loop, &l->pipe, 0);
     int rc = uv_pipe_open(&l->pipe, fd);
-    rc = rc == 0 ? uv_listen((uv_stream_t *)&l->pipe, UV__BACKLOG, on_connection) : rc;
+    rc = rc == 0 ? uv_listen((uv_stream_t *)&l->pipe, GLUE__BACKLOG, on_connection) : rc;
     if (rc != 0) {
         ninep_uv_listener_close(l);
         return cg_fail(eb, cg_err_from_errno(-rc), "listen on descriptor %d: %s", fd,
@@ -252,4 +269,17 @@ cg_err ninep_uv_listen(uv_loop_t *loop, struct ninep_server *s, int fd, bool fro
     }
     *out = l;
     return CG_OK;
+}
+
+cg_err ninep_uv_listen_as(uv_loop_t *loop, struct ninep_server *s, int fd,
+                          const struct ninep_peer *peer, struct ninep_listener **out,
+                          struct cg_errbuf *eb)
+{
+    cg_err e =
+        ninep_uv_listen(loop, s, fd, false, out, eb); /* nobody is accepted before the loop runs */
+    if (e == CG_OK) {
+        (*out)->anyone = true;
+        (*out)->peer = *peer;
+    }
+    return e;
 }

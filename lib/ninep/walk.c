@@ -1,8 +1,9 @@
 /* walk: the two ways to a new fid of the tree: attach and walk.
  *
- * A walk is made on a fid of its own, so that it takes effect whole or not at all, and so that newfid
- * may be fid. Names are single elements: nothing in them can lead up. A granted path is walked when
- * the tree is attached; from then on the file it led to is the root, whatever its name becomes.
+ * A walk is made on a fid of its own, so that it takes effect whole or not at all, and so that
+ * newfid may be fid. Names are single elements: nothing in them can lead up. A granted path is
+ * walked when the tree is attached; from then on the file it led to is the root, whatever its name
+ * becomes.
  */
 #include "server__.h"
 #include <string.h>
@@ -17,10 +18,8 @@ cg_err ninep__name_check(struct ninep__req *req, struct cg_span name)
         return cg_fail(&req->pub.eb, CG_ENAMETOOLONG, "a name has at most %d bytes",
                        NINEP_NAME_BYTES_MAX);
     }
-    char peer[80];
-    ninep__peer_text(&req->session->peer, peer, sizeof peer);
-    cg_log(CG_WARN, "%s: refused a name that is no single element, from %s (%s)",
-           req->session->server->name, peer, ninep_type_name(req->pub.type, NINEP_DIALECT_NG));
+    ninep__complain(req->session, "%s with a name that is no single element",
+                    ninep_type_name(req->pub.type, NINEP_DIALECT_NG));
     return cg_fail(&req->pub.eb, CG_EINVAL, "a name is one element of a path, not empty, . or ..");
 }
 
@@ -42,8 +41,8 @@ static cg_err attach_path(struct ninep__req *req, struct ninep__fid *f)
                        ? s->cfg.ops->walk1(&f->pub, name, &attr, &req->pub.eb)
                        : CG_EINVAL;
         if (e != CG_OK) {
-            cg_log(CG_WARN, "%s: the granted path \"%s\" leads nowhere: %s", s->name,
-                   req->grant->path, cg_err_name(e));
+            ninep__complain(req->session, "the granted path \"%s\" leads nowhere: %s",
+                            req->grant->path, cg_err_name(e));
             return cg_context(&req->pub.eb, e, "the granted path leads nowhere");
         }
         req->pub.r.attach.attr = attr;
@@ -81,11 +80,9 @@ static cg_err authorize(struct ninep__req *req)
         }
     }
     if (e != CG_OK) {
-        char peer[80];
-        ninep__peer_text(&ss->peer, peer, sizeof peer);
-        cg_log(CG_WARN, "%s: refused attach of \"%.*s\" from %s: %s (%s)", ss->server->name,
-               (int)(t->user.len < 64 ? t->user.len : 64), (const char *)t->user.data, peer,
-               cg_err_name(e), req->pub.eb.text);
+        ninep__complain(ss, "refused attach of \"%.*s\": %s (%s)",
+                        (int)(t->user.len < 64 ? t->user.len : 64), (const char *)t->user.data,
+                        cg_err_name(e), req->pub.eb.text);
     }
     return e;
 }
@@ -238,8 +235,8 @@ void ninep__run_walk(struct ninep__req *req)
     if (number_taken(req)) {
         ninep__finish(req, CG_EFIDINUSE);
     } else if (t->newfid == t->fid && req->pub.fid->open) {
-        ninep__finish(req, cg_fail(&req->pub.eb, CG_EBUSY, "fid %u is open; walk to a new one",
-                                   t->fid));
+        ninep__finish(req,
+                      cg_fail(&req->pub.eb, CG_EBUSY, "fid %u is open; walk to a new one", t->fid));
     } else if (t->names.count > 0) {
         walk_names(req);
     } else if (!ops->getattr) {

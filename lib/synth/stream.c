@@ -1,4 +1,10 @@
-/* Streams between descriptors and requests, and lists of requests that wait. */
+/* Streams between descriptors and requests, and lists of requests that wait.
+ *
+ * An answer may run other requests before it returns, and these may end the stream that the answer
+ * came from. So a stream first moves bytes for all that can be answered, gathers those waiters on a
+ * list of its own, and answers them last, touching itself no more.
+ */
+#include <cognu/synth.h>
 #include <cognu/synth_stream.h>
 
 #include <errno.h>
@@ -8,7 +14,9 @@
 struct waiter {
     struct cg_list link;
     struct ninep_req *req;
-    struct synth_stream *stream; /* NULL: waits for an event */
+    struct synth_stream *stream; /* NULL: waits for an event, or is about to be answered */
+    bool settled;                /* about to be answered, with outcome */
+    cg_err outcome;
 };
 
 static struct waiter *wait_in(struct cg_list *list, struct synth_stream *s, struct ninep_req *r)
@@ -34,6 +42,26 @@ static struct ninep_req *unwait(struct waiter *w)
     return r;
 }
 
+/* w is done waiting: it is answered with the others of done. */
+static void settle(struct waiter *w, cg_err outcome, struct cg_list *done)
+{
+    w->stream->waiting--;
+    w->stream = NULL;
+    w->settled = true;
+    w->outcome = outcome;
+    cg_list_del(&w->link);
+    cg_list_push(done, &w->link);
+}
+
+static void answer_all(struct cg_list *done)
+{
+    while (!cg_list_empty(done)) {
+        struct waiter *w = CG_CONTAINER(done->next, struct waiter, link);
+        cg_err e = w->outcome;
+        ninep_respond(unwait(w), e);
+    }
+}
+
 cg_err synth_wait(struct cg_list *waiters, struct ninep_req *r)
 {
     return wait_in(waiters, NULL, r) ? CG_OK : CG_ENOMEM;
@@ -45,18 +73,20 @@ struct ninep_req *synth_wake(struct cg_list *waiters)
 }
 
 static void pump(struct synth_stream *s);
+static void poll_while_waiting(struct synth_stream *s);
 
 void synth_cancel_waiting(struct ninep_req *r)
 {
     struct waiter *w = r->aux;
-    if (!w) {
+    if (!w || w->settled) {
         return;
     }
     struct synth_stream *s = w->stream;
-    ninep_respond(unwait(w), CG_ECANCELED);
+    unwait(w);
     if (s) {
-        pump(s);
+        poll_while_waiting(s);
     }
+    ninep_respond(r, CG_ECANCELED);
 }
 
 void synth_answer_text(struct ninep_req *r, const char *text, size_t len)
@@ -71,25 +101,26 @@ void synth_answer_text(struct ninep_req *r, const char *text, size_t len)
     r->r.read.eof = n == left;
 }
 
-/* True when w was answered, false when it must wait. */
-static bool try_read(struct synth_stream *s, struct waiter *w)
+/* True when w can be answered, false when it must wait. */
+static bool try_read(struct synth_stream *s, struct waiter *w, struct cg_list *done)
 {
     struct ninep_req *r = w->req;
     ssize_t n = s->fd < 0 ? 0 : read(s->fd, r->data, r->data_cap);
-    if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
+    if (n < 0 && (errno == EAGAIN || errno == EINTR) && !s->last) {
         return false;
     }
     cg_err e = CG_OK;
-    if (n < 0 && errno != EIO) { /* a terminal whose other side is gone says EIO: the end */
+    /* A terminal whose other side is gone says EIO: the end. */
+    if (n < 0 && errno != EIO && errno != EAGAIN) {
         e = cg_fail(&r->eb, cg_err_from_errno(errno), "read: %s", strerror(errno));
     }
     r->r.read.data.len = n > 0 ? (uint32_t)n : 0;
-    r->r.read.eof = n <= 0 && !(s->packets && n == 0 && s->fd >= 0);
-    ninep_respond(unwait(w), e);
+    r->r.read.eof = n <= 0 && r->data_cap && !(s->packets && n == 0 && s->fd >= 0);
+    settle(w, e, done);
     return true;
 }
 
-static bool try_write(struct synth_stream *s, struct waiter *w)
+static bool try_write(struct synth_stream *s, struct waiter *w, struct cg_list *done)
 {
     struct ninep_req *r = w->req;
     struct cg_span data = r->t.write.data;
@@ -106,27 +137,24 @@ static bool try_write(struct synth_stream *s, struct waiter *w)
         e = cg_fail(&r->eb, cg_err_from_errno(errno), "the other side takes no more");
     }
     r->r.write.count = n > 0 ? (uint32_t)n : 0;
-    ninep_respond(unwait(w), e);
+    synth_attr(synth_handle_of(r->fid), &r->r.write.attr);
+    settle(w, e, done);
     return true;
 }
 
 static void on_poll(uv_poll_t *p, int status, int events)
 {
-    (void)status;
+    struct synth_stream *s = p->data;
     (void)events;
-    pump(p->data);
+    if (status < 0) { /* an error waits to be read, and the loop has stopped polling for it */
+        s->polled = false;
+    }
+    pump(s);
 }
 
 static void on_poll_closed(uv_handle_t *h)
 {
     cg_free(h);
-}
-
-static void refuse_all(struct synth_stream *s, cg_err e)
-{
-    while (!cg_list_empty(&s->waiters)) {
-        ninep_respond(unwait(CG_CONTAINER(s->waiters.next, struct waiter, link)), e);
-    }
 }
 
 static bool make_poll(struct synth_stream *s)
@@ -144,10 +172,6 @@ static bool make_poll(struct synth_stream *s)
 static void poll_while_waiting(struct synth_stream *s)
 {
     bool want = !cg_list_empty(&s->waiters) && s->fd >= 0;
-    if (want && !s->poll && !make_poll(s)) {
-        refuse_all(s, CG_ENOMEM);
-        return;
-    }
     if (want && !s->polled) {
         uv_poll_start(s->poll, s->writing ? UV_WRITABLE : UV_READABLE, on_poll);
     } else if (!want && s->polled && s->poll) {
@@ -158,13 +182,21 @@ static void poll_while_waiting(struct synth_stream *s)
 
 static void pump(struct synth_stream *s)
 {
+    struct cg_list done;
+    cg_list_init(&done);
     while (!cg_list_empty(&s->waiters)) {
         struct waiter *w = CG_CONTAINER(s->waiters.next, struct waiter, link);
-        if (!(s->writing ? try_write(s, w) : try_read(s, w))) {
+        if (!(s->writing ? try_write(s, w, &done) : try_read(s, w, &done))) {
             break;
         }
     }
+    if (!cg_list_empty(&s->waiters) && !s->poll && !make_poll(s)) {
+        while (!cg_list_empty(&s->waiters)) {
+            settle(CG_CONTAINER(s->waiters.next, struct waiter, link), CG_ENOMEM, &done);
+        }
+    }
     poll_while_waiting(s);
+    answer_all(&done);
 }
 
 void synth_stream_init(struct synth_stream *s, uv_loop_t *loop, bool writing)
@@ -191,6 +223,12 @@ void synth_stream_close(struct synth_stream *s)
         close(s->fd);
         s->fd = -1;
     }
+    pump(s);
+}
+
+void synth_stream_finish(struct synth_stream *s)
+{
+    s->last = true;
     pump(s);
 }
 

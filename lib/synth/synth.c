@@ -1,15 +1,18 @@
 /* Synthetic trees: the callbacks of the server framework over a table of kinds.
  *
  * A fid's aux is its handle. The identity of a file is {volume of this server, kind * 2^48 +
- * number}. A listing's cookie is kind * 2^48 + the position within that kind, counted from 1, so
+ * number}. A listing's cookie is kind * 2^48 + the cursor of that kind (1 for a fixed name), so
  * that it says where to go on.
  */
 #include <cognu/synth.h>
 
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 enum { ID_BITS = 48 };
+/* With this bit a principal is a user number of this host. */
+#define HOST_USER (UINT64_C(1) << 63)
 
 struct synth {
     const struct synth_kind *kinds;
@@ -39,27 +42,35 @@ static struct ninep_xqid identity(struct synth *s, const struct synth_kind *k, u
                                .change = ++s->changes};
 }
 
-static uint8_t rights_of(uint32_t mode)
+bool synth_is_host(const struct ninep_fid *fid)
 {
-    return (uint8_t)((mode >> 6 | mode >> 3 | mode) & 7);
+    return fid->principal == HOST_USER || fid->principal == (HOST_USER | geteuid());
+}
+
+static uint8_t rights_of(struct synth_handle *h, uint64_t owner)
+{
+    uint32_t mode = h->kind->mode;
+    bool own = h->fid->principal == owner || synth_is_host(h->fid);
+    return (uint8_t)((own ? mode >> 6 : mode) & 7);
 }
 
 void synth_attr(struct synth_handle *h, struct ninep_attr *a)
 {
     struct synth *s = h->synth;
     int64_t now = (int64_t)s->env->wall_ns(s->env->ctx);
+    uint64_t owner = h->kind->owner ? h->kind->owner(h) : h->fid->principal;
     *a = (struct ninep_attr){.id = identity(s, h->kind, h->id),
                              .mode = h->kind->mode,
                              .nlink = 1,
-                             .owner = h->fid->principal,
-                             .group = h->fid->principal,
+                             .owner = owner,
+                             .group = owner,
                              .size = h->kind->size ? h->kind->size(h) : 0,
                              .atime = now,
                              .mtime = now,
                              .ctime = now,
                              .btime = s->started_ns,
                              .blksize = 4096,
-                             .rights = rights_of(h->kind->mode) & h->fid->rights,
+                             .rights = rights_of(h, owner) & h->fid->rights,
                              .flags = NINEP_ATTRFLAG_NO_XATTR | NINEP_ATTRFLAG_NO_ACL};
 }
 
@@ -161,14 +172,37 @@ void synth_opened(struct synth_handle *h, struct ninep_req *r)
     ninep_respond(r, CG_OK);
 }
 
+static cg_err may_open(struct synth_handle *h, uint32_t flags, struct cg_errbuf *eb)
+{
+    static const uint8_t access[] = {[NINEP_OPEN_READ] = NINEP_RIGHTS_READ,
+                                     [NINEP_OPEN_WRITE] = NINEP_RIGHTS_WRITE,
+                                     [NINEP_OPEN_RDWR] = NINEP_RIGHTS_READ | NINEP_RIGHTS_WRITE,
+                                     [3] = NINEP_RIGHTS_READ};
+    uint64_t owner = h->kind->owner ? h->kind->owner(h) : h->fid->principal;
+    uint8_t missing = access[flags & 3] & ~rights_of(h, owner);
+    if (!missing) {
+        return CG_OK;
+    }
+    if (~h->kind->mode >> 6 & missing) {
+        return cg_fail(eb, CG_EACCES, "this file is only %s",
+                       missing & NINEP_RIGHTS_READ ? "written" : "read");
+    }
+    return cg_fail(eb, CG_EACCES, "this file belongs to another user");
+}
+
 static void open_file(struct ninep_req *r)
 {
     struct synth_handle *h = r->fid->aux;
+    cg_err e = may_open(h, r->t.open.flags, &r->eb);
+    if (e) {
+        ninep_respond(r, e);
+        return;
+    }
     if (h->kind->open_later) {
         h->kind->open_later(h, r);
         return;
     }
-    cg_err e = h->kind->open ? h->kind->open(h, r->t.open.flags, &r->eb) : CG_OK;
+    e = h->kind->open ? h->kind->open(h, r->t.open.flags, &r->eb) : CG_OK;
     if (e) {
         ninep_respond(r, e);
     } else {
@@ -202,6 +236,7 @@ static void create(struct ninep_req *r)
     }
     e = e ? e : new_handle(dir->synth, r->newfid, &dir->synth->kinds[kind], id);
     struct synth_handle *h = r->newfid->aux;
+    e = e || !exists ? e : may_open(h, r->t.create.flags, &r->eb);
     if (!e && h->kind->open) {
         e = h->kind->open(h, r->t.create.flags | NINEP_OPEN_TRUNC, &r->eb);
     }
@@ -253,6 +288,15 @@ static void read_file(struct ninep_req *r)
     ninep_respond(r, CG_OK);
 }
 
+void synth_wrote(struct ninep_req *r)
+{
+    struct synth_handle *h = r->fid->aux;
+    h->text_made = false;
+    r->r.write.count = r->t.write.data.len;
+    synth_attr(h, &r->r.write.attr);
+    ninep_respond(r, CG_OK);
+}
+
 static void write_file(struct ninep_req *r)
 {
     struct synth_handle *h = r->fid->aux;
@@ -265,22 +309,21 @@ static void write_file(struct ninep_req *r)
         return;
     }
     cg_err e = h->kind->line(h, r->t.write.data, &r->eb);
-    if (!e) {
-        h->text_made = false;
-        r->r.write.count = r->t.write.data.len;
-        synth_attr(h, &r->r.write.attr);
+    if (e) {
+        ninep_respond(r, e);
+    } else {
+        synth_wrote(r);
     }
-    ninep_respond(r, e);
 }
 
 /* Adds one child; false when the reply is full. */
 static bool add_child(struct ninep_req *r, struct synth_handle *dir, const struct synth_kind *k,
-                      uint64_t id, const char *name, uint64_t position)
+                      uint64_t id, const char *name, uint64_t cursor)
 {
     struct synth_handle child = {.synth = dir->synth, .kind = k, .id = id, .fid = r->fid};
     struct ninep_attr attr;
     synth_attr(&child, &attr);
-    uint64_t cookie = (uint64_t)kind_number(dir->synth, k) << ID_BITS | position;
+    uint64_t cookie = (uint64_t)kind_number(dir->synth, k) << ID_BITS | cursor;
     return ninep_dir_add(r, cookie, cg_span_of(name), &attr, NULL, 0);
 }
 
@@ -288,9 +331,9 @@ static bool list_named_by_server(struct ninep_req *r, struct synth_handle *dir,
                                  const struct synth_kind *k, uint64_t after)
 {
     char name[SYNTH_NAME_BYTES];
-    uint64_t cursor = 0, id = 0;
-    for (uint64_t position = 1; k->each(dir->synth, dir->id, &cursor, name, &id); position++) {
-        if (position > after && !add_child(r, dir, k, id, name, position)) {
+    uint64_t id = 0;
+    while (k->each(dir->synth, dir->id, &after, name, &id)) {
+        if (!add_child(r, dir, k, id, name, after)) {
             return false;
         }
     }
@@ -335,7 +378,9 @@ static void remove_name(struct ninep_req *r)
         return;
     }
     cg_err e = dir->kind->remove(dir, name, &r->eb);
-    synth_attr(dir, &r->r.remove.dir);
+    if (!e) {
+        synth_attr(dir, &r->r.remove.dir);
+    }
     ninep_respond(r, e);
 }
 
@@ -345,8 +390,8 @@ static void getattr(struct ninep_req *r)
     ninep_respond(r, CG_OK);
 }
 
-/* Truncation and times mean nothing here and are granted, so that `echo x > file` works; the rest
- * is refused. */
+/* Times mean nothing here and are granted, so that `touch file` works; owner and mode are the
+ * kind's. */
 static void setattr(struct ninep_req *r)
 {
     uint32_t harmless = NINEP_SETATTR_SIZE | NINEP_SETATTR_ATIME | NINEP_SETATTR_MTIME |
@@ -355,8 +400,17 @@ static void setattr(struct ninep_req *r)
         ninep_respond(r, cg_fail(&r->eb, CG_EPERM, "a synthetic file keeps its mode and owner"));
         return;
     }
-    synth_attr(r->fid->aux, &r->r.setattr.attr);
-    ninep_respond(r, CG_OK);
+    struct synth_handle *h = r->fid->aux;
+    cg_err e = CG_OK;
+    if (r->t.setattr.valid & NINEP_SETATTR_SIZE && h->kind->resize) {
+        e = may_open(h, NINEP_OPEN_WRITE, &r->eb);
+        e = e ? e : h->kind->resize(h, r->t.setattr.size, &r->eb);
+        h->text_made = false;
+    }
+    if (!e) {
+        synth_attr(h, &r->r.setattr.attr);
+    }
+    ninep_respond(r, e);
 }
 
 static void fsync_file(struct ninep_req *r)

@@ -1,0 +1,72 @@
+/* dev: one /dev/fuse descriptor, that is one superblock, on a libuv loop.
+ *
+ * Requests are read as they come, several a wakeup, and given to request(), which must see to it
+ * that each is answered exactly once, by freq_reply or freq_error, at once or later. INIT, FORGET,
+ * INTERRUPT and DESTROY never reach request().
+ *
+ * Notifications about inodes wait for page locks that requests under way hold: they are written by
+ * a thread of their own (see INVARIANTS), and fdev_settled tells when all that were asked for have
+ * been done.
+ */
+#ifndef COGNU_FUSE_DEV_H
+#define COGNU_FUSE_DEV_H
+
+#include "msg.h"
+#include <uv.h>
+
+struct fdev;
+
+/* A request under way. */
+struct freq {
+    struct cg_list link; /* of its device, in order of arrival */
+    struct fdev *dev;
+    struct fmsg m;   /* newname and data: during request(), data longer after freq_keep */
+    char name[256];  /* m.name, unless it is longer: then during request() too */
+    uint8_t *buffer; /* what freq_keep keeps */
+    void *op;        /* the handler's own, from here on */
+    void *aux;
+    uint64_t num[2];
+    bool stale;
+};
+
+struct fdev_ops {
+    void (*request)(void *ctx, struct freq *r);
+    void (*interrupt)(void *ctx, struct freq *r); /* its caller got a signal */
+    void (*forget)(void *ctx, uint64_t nodeid, uint64_t refs);
+    void (*settled)(void *ctx, void *token); /* a fence has been passed */
+    void (*gone)(void *ctx); /* unmounted: no further calls; the owner calls fdev_free */
+};
+
+/* What INIT agreed on; a successor of this process needs it, for INIT comes once. */
+struct fdev_terms {
+    uint32_t kernel_minor;
+    uint64_t flags;
+};
+
+/* Takes fd. Serves it until it is unmounted or fdev_free. minor_max: behave as for a kernel of that
+ * protocol, for tests of older ones; 0: as it is. */
+cg_err fdev_new(uv_loop_t *loop, int fd, uint32_t minor_max, const struct fdev_ops *ops, void *ctx,
+                struct fdev **out, struct cg_errbuf *eb);
+/* Requests under way are answered EIO; their freqs are gone afterwards. Waits for the notifier. */
+void fdev_free(struct fdev *d);
+void *fdev_ctx(const struct fdev *d);
+const struct fdev_terms *fdev_terms(const struct fdev *d);
+/* The requests under way, as a list of freq.link. */
+struct cg_list *fdev_requests(struct fdev *d);
+
+/* Both end r. Reply: true when the kernel took it, false when the caller is gone, and with it what
+ * the reply gave. b may be NULL. */
+bool freq_reply(struct freq *r, const void *a, size_t alen, const void *b, size_t blen);
+void freq_error(struct freq *r, int error);
+/* Keeps r->m.data until the answer. CG_ENOMEM when too many are kept. */
+cg_err freq_keep(struct freq *r);
+
+/* What the kernel is to forget. Never blocks. off and len as in fuse_notify_inval_inode_out. */
+void fdev_note_inode(struct fdev *d, uint64_t nodeid, int64_t off, int64_t len);
+/* All names of the superblock are looked up again: a kernel with epochs needs no lock for it.
+ * Others are to be given no name to hold. */
+void fdev_note_names(struct fdev *d);
+/* A fence: true when all notes have been done; false: ops->settled(token) comes later. */
+bool fdev_settled(struct fdev *d, void *token);
+
+#endif

@@ -1,0 +1,153 @@
+/* dial: the namespace's way to file servers. A mount of this node goes to the service's own socket,
+ * where the user is known by the socket's peer; any other through the gate, where the user proves
+ * himself by factotum. */
+#include "adapter.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* What a client of another node needs to prove its user. */
+struct proof {
+    struct cg_list link;
+    struct adapter *adapter;
+    struct ninep_client *client;
+    char tree[64];
+};
+
+static bool is_local(const struct adapter_options *o, const char *node)
+{
+    return strcmp(node, ".") == 0 || strcmp(node, o->self) == 0;
+}
+
+static void on_credential(void *ctx, const struct ninep_peer *peer)
+{
+    struct proof *p = ctx;
+    const struct adapter_options *o = &p->adapter->opt;
+    secure_signer_credential(p->adapter->signer, p->client, peer, o->key, o->user, p->tree,
+                             (struct cg_span){0});
+}
+
+/* Lines "user KEYHEX NAME": files of our principal are shown as the mounter's. */
+static void on_keys(void *aux, cg_err e, const char *text, size_t len, const char *detail)
+{
+    enum { WORDS = 3 };
+    struct adapter *a = aux;
+    char *copy = e ? NULL : cg_strndup(text, len), *words[WORDS];
+    if (!copy) {
+        cg_log(CG_WARN, "factotum's keys: %s", detail);
+        return;
+    }
+    for (char *line = copy, *next; line; line = next) {
+        next = strchr(line, '\n');
+        if (next) {
+            *next++ = 0;
+        }
+        uint8_t key[SECURE_KEY_BYTES];
+        if (cg_tokenize(line, words, WORDS) == WORDS && strcmp(words[0], "user") == 0 &&
+            strcmp(words[2], a->opt.key) == 0 && secure_unhex(words[1], key, sizeof key)) {
+            a->opt.principal = secure_principal(key);
+        }
+    }
+    cg_free(copy);
+}
+
+static cg_err start_signer(struct adapter *a)
+{
+    char path[512];
+    snprintf(path, sizeof path, "%s/factotum", a->opt.srv);
+    cg_err e = secure_signer_new(a->loop, path, &a->signer);
+    return e ? e : secure_signer_keys(a->signer, on_keys, a);
+}
+
+static cg_err add_proof(struct adapter *a, struct ninep_client_config *c, struct proof **out,
+                        struct cg_errbuf *eb)
+{
+    if (!a->opt.key) {
+        return cg_fail(eb, CG_EAUTH, "no user key was named; other nodes need a proof");
+    }
+    cg_err e = a->signer ? CG_OK : start_signer(a);
+    struct proof *p = e ? NULL : cg_zalloc(sizeof *p);
+    if (!p) {
+        return e ? e : CG_ENOMEM;
+    }
+    if (!cg_span_str(cg_span_of(c->tree ? c->tree : ""), p->tree, sizeof p->tree)) {
+        cg_free(p);
+        return cg_fail(eb, CG_ENAMETOOLONG, "%s: too long for a tree's name", c->tree);
+    }
+    p->adapter = a;
+    cg_list_push(&a->proofs, &p->link);
+    c->credential = on_credential;
+    c->credential_ctx = p;
+    *out = p;
+    return CG_OK;
+}
+
+static void drop_proof(struct proof *p)
+{
+    if (p) {
+        cg_list_del(&p->link);
+        cg_free(p);
+    }
+}
+
+static cg_err find_service(const struct adapter_options *o, const char *node, const char *service,
+                           char *path, size_t cap, struct ninep_uv_target *t, struct cg_errbuf *eb)
+{
+    if (!is_local(o, node)) {
+        t->socket = o->dial;
+        t->node = node;
+        return o->dial ? CG_OK
+                       : cg_fail(eb, CG_EHOSTUNREACH,
+                                 "%s: no way to other nodes: no gate was named", node);
+    }
+    if (snprintf(path, cap, "%s/%s", o->srv, service) >= (int)cap ||
+        !cg_name_ok(cg_span_of(service))) {
+        return cg_fail(eb, CG_EINVAL, "%s: no service has such a name", service);
+    }
+    t->socket = path;
+    return CG_OK;
+}
+
+cg_err adapter_dial(void *ctx, const char *node, const char *service,
+                    const struct ninep_client_config *config, struct ninep_client **out,
+                    struct cg_errbuf *eb)
+{
+    struct space *s = ctx;
+    struct adapter *a = s->adapter;
+    struct ninep_uv_target target = {.service = service};
+    struct ninep_client_config c = *config;
+    struct proof *proof = NULL;
+    char path[512];
+    cg_err e = find_service(&a->opt, node, service, path, sizeof path, &target, eb);
+    if (e) {
+        return e;
+    }
+    c.auth = &secure_auth_client;
+    e = target.node ? add_proof(a, &c, &proof, eb) : CG_OK;
+    if (e) {
+        return e;
+    }
+    e = ninep_uv_client_new(a->loop, &target, &c, out);
+    if (e) {
+        drop_proof(proof);
+        return cg_fail(eb, e, "%s!%s: %s", node, service, cg_err_meaning(e));
+    }
+    if (proof) {
+        proof->client = *out;
+    }
+    return CG_OK;
+}
+
+void adapter_undial(void *ctx, struct ninep_client *c)
+{
+    struct space *s = ctx;
+    struct adapter *a = s->adapter;
+    CG_LIST_EACH (it, &a->proofs) {
+        struct proof *p = CG_CONTAINER(it, struct proof, link);
+        if (p->client == c) {
+            secure_signer_forget(a->signer, c);
+            drop_proof(p);
+        }
+    }
+    ninep_uv_client_free(c);
+}

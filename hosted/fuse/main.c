@@ -1,0 +1,274 @@
+/* cognu-fuse: the FUSE adapter.
+ *
+ *   cognu-fuse [--control PATH] [--dial PATH] [--srv DIR] [--self NAME] [--user NAME]
+ *              [--owner UID:GID] [--principal HEX] [--minor N] [--ns FILE --mount DIR]
+ *
+ * With --ns and --mount it serves one namespace in the foreground, mounted by itself, and ends when
+ * that is unmounted. Otherwise it waits on its control socket. SIGTERM ends it; its mounts then
+ * answer "not connected" until they are unmounted.
+ */
+#include "adapter.h"
+#include "mount.h"
+
+#include <getopt.h>
+#include <malloc.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum {
+    READAHEAD_KIB = 1024,
+    KEEP_BYTES =
+        128 << 20, /* of freed memory stay ours: frames of 1 MiB come and go all the time */
+};
+
+struct program {
+    struct adapter adapter;
+    struct control *control;
+    uv_signal_t term, interrupt;
+    struct space *only; /* of --mount */
+    bool stopped;
+    int status;
+};
+
+/* ---- the loop's turns: what is due in the namespaces, and those that have ended ---- */
+
+static void on_timer(uv_timer_t *t)
+{
+    (void)t; /* it has woken the loop: on_prepare does the rest */
+}
+
+static void on_prepare(uv_prepare_t *p)
+{
+    struct adapter *a = p->data;
+    uint64_t due = UINT64_MAX, now = cg_env_real.now_ns(cg_env_real.ctx);
+    CG_LIST_EACH (l, &a->spaces) {
+        struct space *s = CG_CONTAINER(l, struct space, link);
+        if (s->ending) {
+            space_free(s);
+            continue;
+        }
+        uint64_t next = ns_tick(s->ns);
+        due = next && next < due ? next : due;
+    }
+    if (due == UINT64_MAX) {
+        uv_timer_stop(&a->timer);
+    } else {
+        uv_timer_start(&a->timer, on_timer, due > now ? (due - now) / 1000000 + 1 : 0, 0);
+    }
+}
+
+static void on_signal(uv_signal_t *sig, int signum)
+{
+    struct program *p = sig->data;
+    (void)signum;
+    p->stopped = true;
+    uv_stop(sig->loop);
+}
+
+/* ---- options ---- */
+
+static bool parse_owner(const char *text, struct adapter_options *o)
+{
+    unsigned uid, gid;
+    char rest;
+    if (sscanf(text, "%u:%u%c", &uid, &gid, &rest) != 2) {
+        return false;
+    }
+    o->uid = uid;
+    o->gid = gid;
+    return true;
+}
+
+static bool set_option(struct adapter_options *o, int c, char *arg)
+{
+    char *end;
+    switch (c) {
+    case 'c':
+        o->control = arg;
+        return true;
+    case 'd':
+        o->dial = arg;
+        return true;
+    case 's':
+        o->srv = arg;
+        return true;
+    case 'S':
+        o->self = arg;
+        return true;
+    case 'u':
+        o->user = arg;
+        return true;
+    case 'k':
+        o->key = arg;
+        return true;
+    case 'n':
+        o->ns_file = arg;
+        return true;
+    case 'm':
+        o->mount = arg;
+        return true;
+    case 'o':
+        return parse_owner(arg, o);
+    case 'p':
+        o->principal = strtoull(arg, &end, 16);
+        return *arg && !*end;
+    case 'M':
+        o->minor_max = (uint32_t)strtoul(arg, &end, 10);
+        return *arg && !*end;
+    default:
+        return false;
+    }
+}
+
+static bool parse(int argc, char **argv, struct adapter_options *o)
+{
+    static const struct option options[] = {
+        {"control", 1, 0, 'c'},   {"dial", 1, 0, 'd'},  {"srv", 1, 0, 's'},
+        {"self", 1, 0, 'S'},      {"user", 1, 0, 'u'},  {"ns", 1, 0, 'n'},
+        {"key", 1, 0, 'k'},       {"mount", 1, 0, 'm'}, {"owner", 1, 0, 'o'},
+        {"principal", 1, 0, 'p'}, {"minor", 1, 0, 'M'}, {0},
+    };
+    int c;
+    while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
+        if (!set_option(o, c, optarg)) {
+            return false;
+        }
+    }
+    return optind == argc && !o->ns_file == !o->mount;
+}
+
+/* ---- one namespace in the foreground ---- */
+
+static char *read_file(const char *path, struct cg_errbuf *eb)
+{
+    FILE *f = fopen(path, "re");
+    char *text = f ? cg_zalloc(NS_TEXT_BYTES_MAX + 1) : NULL;
+    size_t n = text ? fread(text, 1, NS_TEXT_BYTES_MAX + 1, f) : 0;
+    if (f) {
+        fclose(f);
+    }
+    if (!text || n > NS_TEXT_BYTES_MAX) {
+        cg_fail(eb, CG_EINVAL, "%s: cannot be read, or is longer than 64 KiB", path);
+        cg_free(text);
+        return NULL;
+    }
+    return text;
+}
+
+static void on_only_ready(void *aux, cg_err first, const char *report)
+{
+    struct program *p = aux;
+    if (first != CG_OK) {
+        fprintf(stderr, "cognu-fuse: %s", report);
+        p->status = 1;
+    }
+    fprintf(stderr, "cognu-fuse: serving %s\n", p->adapter.opt.mount);
+}
+
+static cg_err start_only(struct program *p, struct cg_errbuf *eb)
+{
+    const struct adapter_options *o = &p->adapter.opt;
+    struct owner owner = {o->uid, o->gid, -1};
+    int fd;
+    char *text = read_file(o->ns_file, eb);
+    cg_err e = text ? CG_OK : CG_EINVAL;
+    e = e ? e : fmount(o->mount, "cognu", o->uid, o->gid, &fd, eb);
+    e = e ? e : space_new(&p->adapter, "main", fd, owner, &p->only, eb);
+    if (e == CG_OK) {
+        fmount_readahead(o->mount, READAHEAD_KIB);
+        script_run(p->only->ns, text, true, on_only_ready, p);
+    }
+    cg_free(text);
+    return e;
+}
+
+/* ---- life ---- */
+
+static void start_handles(struct program *p)
+{
+    struct adapter *a = &p->adapter;
+    uv_prepare_init(a->loop, &a->prepare);
+    a->prepare.data = a;
+    uv_prepare_start(&a->prepare, on_prepare);
+    uv_timer_init(a->loop, &a->timer);
+    uv_signal_init(a->loop, &p->term);
+    p->term.data = p->interrupt.data = p;
+    uv_signal_start(&p->term, on_signal, SIGTERM);
+    uv_signal_init(a->loop, &p->interrupt);
+    uv_signal_start(&p->interrupt, on_signal, SIGINT);
+}
+
+static void stop(struct program *p)
+{
+    struct adapter *a = &p->adapter;
+    if (p->only && !cg_list_empty(&a->spaces)) {
+        funmount(a->opt.mount, NULL);
+    }
+    CG_LIST_EACH (l, &a->spaces) {
+        space_free(CG_CONTAINER(l, struct space, link));
+    }
+    if (p->control) {
+        control_close(p->control);
+    }
+    if (a->signer) {
+        secure_signer_free(a->signer);
+    }
+    uv_close((uv_handle_t *)&a->prepare, NULL);
+    uv_close((uv_handle_t *)&a->timer, NULL);
+    uv_close((uv_handle_t *)&p->term, NULL);
+    uv_close((uv_handle_t *)&p->interrupt, NULL);
+    uv_run(a->loop, UV_RUN_DEFAULT);
+    lasterr_free(a->errors);
+}
+
+/* The end of an only namespace is ours. */
+static void run(struct program *p)
+{
+    while (!p->stopped && (!p->only || !cg_list_empty(&p->adapter.spaces))) {
+        uv_run(p->adapter.loop, UV_RUN_ONCE);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    struct program p = {.adapter = {
+                            .loop = uv_default_loop(),
+                            .opt = {.control = "/run/cognu/fuse",
+                                    .srv = "/run/cognu/srv",
+                                    .self = "local",
+                                    .user = "none",
+                                    .uid = getuid(),
+                                    .gid = getgid()},
+                        }};
+    struct cg_errbuf eb = {0};
+    cg_log_init("fuse");
+    cg_alloc_keep_freed();
+    mallopt(M_MMAP_THRESHOLD, KEEP_BYTES / 4);
+    mallopt(M_TRIM_THRESHOLD, KEEP_BYTES);
+    mallopt(M_TOP_PAD, KEEP_BYTES / 16);
+    if (!parse(argc, argv, &p.adapter.opt)) {
+        fprintf(stderr, "usage: cognu-fuse [--control PATH] [--dial PATH] [--srv DIR] "
+                        "[--self NAME] [--user NAME] [--key NAME]\n"
+                        "                  [--owner UID:GID] [--principal HEX] [--minor N] "
+                        "[--ns FILE --mount DIR]\n");
+        return 2;
+    }
+    cg_list_init(&p.adapter.spaces);
+    cg_list_init(&p.adapter.proofs);
+    p.adapter.errors = lasterr_new();
+    cg_assert(p.adapter.errors);
+    start_handles(&p);
+    cg_err e = p.adapter.opt.mount
+                   ? start_only(&p, &eb)
+                   : control_open(&p.adapter, p.adapter.opt.control, &p.control, &eb);
+    if (e == CG_OK) {
+        run(&p);
+    } else {
+        fprintf(stderr, "cognu-fuse: %s\n", eb.text);
+        p.status = 1;
+    }
+    stop(&p);
+    return p.status;
+}

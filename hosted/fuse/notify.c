@@ -1,0 +1,201 @@
+/* notify: see notify.h. Shared fields are protected by struct notifier's lock. */
+#include "notify.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/uio.h>
+
+/* Notes that may wait: two for every file of a large source tree; 100 bytes each. */
+enum { NOTES_MAX = 1 << 19 };
+
+struct note {
+    struct cg_list link;
+    bool fence;
+    void *token; /* of a fence */
+    struct fuse_notify_inval_inode_out inode;
+};
+
+struct notifier {
+    int fd;
+    void (*settled)(void *ctx, void *token);
+    void *ctx;
+    uv_thread_t thread;
+    uv_async_t async;
+    uv_mutex_t lock;
+    uv_cond_t wake;
+    struct cg_list todo;   /* lock */
+    struct cg_list passed; /* lock: fences for the loop */
+    uint32_t waiting;      /* lock: notes in todo or being written */
+    uint32_t lost;         /* lock: notes dropped because NOTES_MAX waited */
+    bool stop;             /* lock */
+};
+
+static struct cg_counter notes_total = {.name = "cognu_fuse_notes_total",
+                                        .help = "Notifications written to the kernel"};
+
+static void write_note(struct notifier *n, const struct note *t)
+{
+    struct fuse_out_header h = {.len = sizeof(h) + sizeof(t->inode),
+                                .error = FUSE_NOTIFY_INVAL_INODE};
+    struct iovec iov[2] = {{&h, sizeof(h)}, {(void *)(uintptr_t)&t->inode, sizeof(t->inode)}};
+    cg_count(&notes_total, 1);
+    ssize_t wrote = writev(n->fd, iov, CG_COUNT(iov));
+    if (wrote < 0 && errno != ENOENT && errno != ENODEV) {
+        cg_log(CG_WARN, "cannot tell the kernel to forget a file: %s", strerror(errno));
+    }
+}
+
+static void notifier_main(void *arg)
+{
+    struct notifier *n = arg;
+    uv_mutex_lock(&n->lock);
+    while (!n->stop) {
+        if (cg_list_empty(&n->todo)) {
+            uv_cond_wait(&n->wake, &n->lock);
+            continue;
+        }
+        struct note *t = CG_CONTAINER(n->todo.next, struct note, link);
+        cg_list_del(&t->link);
+        if (t->fence) {
+            n->waiting--;
+            cg_list_push(&n->passed, &t->link);
+            uv_async_send(&n->async);
+            continue;
+        }
+        uv_mutex_unlock(&n->lock);
+        write_note(n, t);
+        cg_free(t);
+        uv_mutex_lock(&n->lock);
+        n->waiting--;
+    }
+    uv_mutex_unlock(&n->lock);
+}
+
+static void on_passed(uv_async_t *async)
+{
+    struct notifier *n = async->data;
+    struct cg_list passed;
+    cg_list_init(&passed);
+    uv_mutex_lock(&n->lock);
+    while (!cg_list_empty(&n->passed)) {
+        struct cg_list *l = n->passed.next;
+        cg_list_del(l);
+        cg_list_push(&passed, l);
+    }
+    uv_mutex_unlock(&n->lock);
+    while (!cg_list_empty(&passed)) {
+        struct note *t = CG_CONTAINER(passed.next, struct note, link);
+        void *token = t->token;
+        cg_list_del(&t->link);
+        cg_free(t);
+        n->settled(n->ctx, token);
+    }
+}
+
+cg_err notifier_new(uv_loop_t *loop, int fd, void (*settled)(void *ctx, void *token), void *ctx,
+                    struct notifier **out)
+{
+    struct notifier *n = cg_zalloc(sizeof(*n));
+    if (!n) {
+        return CG_ENOMEM;
+    }
+    *n = (struct notifier){.fd = fd, .settled = settled, .ctx = ctx};
+    cg_list_init(&n->todo);
+    cg_list_init(&n->passed);
+    uv_mutex_init(&n->lock);
+    uv_cond_init(&n->wake);
+    uv_async_init(loop, &n->async, on_passed);
+    n->async.data = n;
+    int e = uv_thread_create(&n->thread, notifier_main, n);
+    cg_assert(e == 0 || e == UV_EAGAIN);
+    if (e != 0) {
+        n->stop = true; /* no thread to join */
+        notifier_free(n);
+        return CG_EAGAIN;
+    }
+    *out = n;
+    return CG_OK;
+}
+
+static void free_notes(struct cg_list *list)
+{
+    CG_LIST_EACH (l, list) {
+        cg_free(CG_CONTAINER(l, struct note, link));
+    }
+    cg_list_init(list);
+}
+
+static void on_closed(uv_handle_t *h)
+{
+    struct notifier *n = h->data;
+    free_notes(&n->todo);
+    free_notes(&n->passed);
+    uv_mutex_destroy(&n->lock);
+    uv_cond_destroy(&n->wake);
+    cg_free(n);
+}
+
+void notifier_free(struct notifier *n)
+{
+    uv_mutex_lock(&n->lock);
+    bool running = !n->stop;
+    n->stop = true;
+    uv_cond_signal(&n->wake);
+    uv_mutex_unlock(&n->lock);
+    if (running) {
+        uv_thread_join(&n->thread);
+    }
+    uv_close((uv_handle_t *)&n->async, on_closed);
+}
+
+static void push(struct notifier *n, struct note *t)
+{
+    uv_mutex_lock(&n->lock);
+    n->waiting++;
+    cg_list_push(&n->todo, &t->link);
+    uv_cond_signal(&n->wake);
+    uv_mutex_unlock(&n->lock);
+}
+
+/* NULL when too many wait: the note is lost, and what the kernel holds is believed too long. */
+static struct note *note_new(struct notifier *n)
+{
+    uv_mutex_lock(&n->lock);
+    bool full = n->waiting >= NOTES_MAX;
+    uint32_t lost = n->lost += full;
+    uv_mutex_unlock(&n->lock);
+    struct note *t = full ? NULL : cg_zalloc(sizeof(*t));
+    if (!t) {
+        if (lost <= 1) {
+            cg_log(CG_ERROR_LEVEL, "a notification to the kernel is lost: %u wait", NOTES_MAX);
+        }
+    }
+    return t;
+}
+
+void notifier_inode(struct notifier *n, uint64_t nodeid, int64_t off, int64_t len)
+{
+    struct note *t = note_new(n);
+    if (t) {
+        t->inode = (struct fuse_notify_inval_inode_out){.ino = nodeid, .off = off, .len = len};
+        push(n, t);
+    }
+}
+
+bool notifier_settled(struct notifier *n, void *token)
+{
+    uv_mutex_lock(&n->lock);
+    bool idle = n->waiting == 0;
+    uv_mutex_unlock(&n->lock);
+    if (idle) {
+        return true;
+    }
+    struct note *t = note_new(n);
+    if (!t) {
+        return true; /* no memory: said in the log */
+    }
+    t->fence = true;
+    t->token = token;
+    push(n, t);
+    return false;
+}

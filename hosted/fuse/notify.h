@@ -1,0 +1,22 @@
+/* notify: the thread that tells the kernel what to forget. Private to dev.
+ *
+ * The loop thread pushes notes; the thread writes them in order; finished fences come back to the
+ * loop by an async handle. A note that the kernel answers with ENOENT was about something that it
+ * does not hold, which is as good as done.
+ */
+#ifndef COGNU_FUSE_NOTIFY_H
+#define COGNU_FUSE_NOTIFY_H
+
+#include "msg.h"
+#include <uv.h>
+
+struct notifier;
+
+cg_err notifier_new(uv_loop_t *loop, int fd, void (*settled)(void *ctx, void *token), void *ctx,
+                    struct notifier **out);
+/* Waits for the thread; fences that were not passed are dropped. Frees n when the loop is done. */
+void notifier_free(struct notifier *n);
+void notifier_inode(struct notifier *n, uint64_t nodeid, int64_t off, int64_t len);
+bool notifier_settled(struct notifier *n, void *token);
+
+#endif

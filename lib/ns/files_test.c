@@ -1,0 +1,576 @@
+/* Open files: errors that come late, sessions that are lost, deadlines, cancelling, reading ahead,
+ * and what the kernel side may keep. */
+#include "nstest.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum { RTT_NS = 50000000 };
+static const uint64_t second_ns = 1000000000;
+
+static struct t_world world;
+static struct t_user user, other;
+static struct t_server *server;
+
+static int setup(void **state)
+{
+    (void)state;
+    t_world_init(&world, 1, RTT_NS);
+    server = t_serve(&world, "alpha!hostfs");
+    t_user_init(&user, &world);
+    t_user_init(&other, &world);
+    assert_int_equal(t_ctl(&user, "mount -c .!hostfs!root /"), CG_OK);
+    assert_int_equal(t_ctl(&other, "mount -c .!hostfs!root /"), CG_OK);
+    assert_int_equal(t_mkdir(&user, "/d"), CG_OK);
+    assert_int_equal(t_put(&user, "/d/a", "hello"), CG_OK);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    t_user_fini(&user);
+    t_user_fini(&other);
+    t_world_fini(&world);
+    return 0;
+}
+
+static void read_is(struct ns_file *f, uint64_t at, const char *text)
+{
+    char got[64];
+    size_t n;
+    assert_int_equal(t_pread(&user, f, at, sizeof got - 1, got, &n), CG_OK);
+    got[n] = '\0';
+    assert_string_equal(got, text);
+}
+
+/* ---- errors that come late */
+
+static uint8_t fail_type;
+
+static bool fail_some(void *ctx, struct ninep_req *r)
+{
+    (void)ctx;
+    if (r->type == fail_type) {
+        ninep_respond(r, CG_ENOSPC);
+        return true;
+    }
+    return false;
+}
+
+static void write_error_at_flush(void **state)
+{
+    (void)state;
+    struct ns_file *f;
+    memfs_defer(server->fs, fail_some, NULL);
+    assert_int_equal(t_open(&user, "/d/a", NINEP_OPEN_RDWR, &f, NULL), CG_OK);
+    fail_type = NINEP_TWRITE;
+    assert_int_equal(t_pwrite(&user, f, 0, "12345", 5), CG_OK);
+    assert_int_equal(t_pwrite(&user, f, 5, "67890", 5), CG_OK);
+    assert_int_equal(t_flush(&user, f), CG_ENOSPC);
+    assert_int_equal(t_flush(&user, f), CG_OK); /* it was told */
+    fail_type = 0;
+    assert_int_equal(t_pwrite(&user, f, 0, "HE", 2), CG_OK); /* in a new chain */
+    assert_int_equal(t_flush(&user, f), CG_OK);
+    read_is(f, 0, "HEllo");
+    ns_close(user.ns, f);
+}
+
+static void create_error_at_flush(void **state)
+{
+    (void)state;
+    struct ns_file *f;
+    struct ns_stat st;
+    char names[64];
+    memfs_defer(server->fs, fail_some, NULL);
+    assert_int_equal(t_stat(&user, "/d/new", &st), CG_ENOENT); /* the listing is known now */
+    uint64_t before = sim_now(world.sim);
+    fail_type = NINEP_TCREATE;
+    assert_int_equal(t_create(&user, "/d/new", NINEP_OPEN_WRITE, &f), CG_OK);
+    assert_int_equal(t_pwrite(&user, f, 0, "x", 1), CG_OK);
+    assert_true(sim_now(world.sim) == before); /* nothing was waited for */
+    assert_int_equal(t_flush(&user, f), CG_ENOSPC);
+    fail_type = 0;
+    assert_int_equal(t_stat(&user, "/d/new", &st), CG_ENOENT);
+    assert_int_equal(t_ls(&user, "/d", false, names, sizeof names), CG_OK);
+    assert_string_equal(names, "a ");
+    assert_int_equal(t_pwrite(&user, f, 0, "x", 1), CG_ENOSPC);
+    ns_close(user.ns, f);
+    assert_int_equal(t_put(&user, "/d/new", "now"), CG_OK);
+    assert_int_equal(t_stat(&user, "/d/new", &st), CG_OK);
+    assert_int_equal(st.attr.size, 3);
+}
+
+/* ---- lost sessions */
+
+static void reopened(void **state)
+{
+    (void)state;
+    struct ns_file *f, *gone;
+    struct ns_stat st;
+    char got[64];
+    assert_int_equal(t_put(&user, "/d/b", "bye"), CG_OK);
+    assert_int_equal(t_open(&user, "/d/a", NINEP_OPEN_RDWR, &f, NULL), CG_OK);
+    assert_int_equal(t_open(&user, "/d/b", NINEP_OPEN_RDWR, &gone, NULL), CG_OK);
+    read_is(f, 0, "hello");
+    t_server_restart(server);
+    read_is(f, 1, "ello");
+    t_server_restart(server);
+    assert_int_equal(t_remove(&other, "/d/b", false), CG_OK);
+    assert_int_equal(t_put(&other, "/d/b", "another file"), CG_OK);
+    size_t n;
+    assert_int_equal(t_pread(&user, gone, 0, 10, got, &n), CG_ESTALE);
+    assert_int_equal(t_pwrite(&user, f, 0, "J", 1), CG_OK);
+    assert_int_equal(t_flush(&user, f), CG_OK);
+    assert_int_equal(t_cat(&other, "/d/a", got, sizeof got), CG_OK);
+    assert_string_equal(got, "Jello");
+    assert_int_equal(t_cat(&user, "/d/b", got, sizeof got), CG_OK);
+    assert_string_equal(got, "another file");
+    assert_int_equal(t_stat(&user, "/d/a", &st), CG_OK);
+    ns_close(user.ns, f);
+    ns_close(user.ns, gone);
+}
+
+struct outcome {
+    bool done;
+    cg_err e;
+};
+
+static void outcome(void *aux, cg_err e, const char *detail)
+{
+    struct outcome *o = aux;
+    (void)detail;
+    assert_false(o->done);
+    o->done = true;
+    o->e = e;
+}
+
+static void unknown_outcome(void **state)
+{
+    (void)state;
+    cg_err e;
+    struct outcome o = {0};
+    struct ns_node *d = t_walk(&user, "/d", &e);
+    ns_remove(user.ns, d, "a", false, outcome, &o);
+    t_run(&world, RTT_NS / 4); /* it is under way */
+    t_server_restart(server);
+    while (!o.done) {
+        assert_true(t_step(&world));
+    }
+    assert_int_equal(o.e, CG_EUNKNOWN);
+    ns_node_forget(d, 1);
+}
+
+static void deadline_and_cancel(void **state)
+{
+    (void)state;
+    cg_err e;
+    struct outcome o = {0}, c = {0};
+    struct ns_node *d = t_walk(&user, "/d", &e);
+    struct sim_client *link = t_client(&user, 0);
+    link->server = NULL; /* nobody answers any more */
+    sim_link_cut(link->link);
+    t_run(&world, second_ns);
+    uint64_t before = sim_now(world.sim);
+    ns_remove(user.ns, d, "a", false, outcome, &o);
+    struct ns_op *op = ns_remove(user.ns, d, "none", false, outcome, &c);
+    assert_non_null(op);
+    t_run(&world, second_ns);
+    assert_false(c.done);
+    ns_cancel(user.ns, op);
+    t_run(&world, second_ns);
+    assert_true(c.done);
+    assert_int_equal(c.e, CG_ECANCELED);
+    while (!o.done) {
+        assert_true(t_step(&world));
+    }
+    assert_true(o.e == CG_ELINKDOWN || o.e == CG_ETIME);
+    uint64_t took = sim_now(world.sim) - before;
+    assert_true(took > 29 * second_ns && took < 31 * second_ns);
+    ns_node_forget(d, 1);
+}
+
+/* ---- bulk: a server of one large file, whose bytes say where they are and when */
+
+enum { BIG_BYTES = 16 << 20, PIECE = 128 << 10, PIECES = BIG_BYTES / PIECE };
+
+static uint8_t big_age;   /* added to every byte */
+static uint32_t big_type; /* qtype of the file */
+
+static void big_attr(bool file, struct ninep_attr *a)
+{
+    *a = (struct ninep_attr){.id = {.volume = 1,
+                                    .file = 1 + (uint64_t)file,
+                                    .type = file ? big_type : 0,
+                                    .change = big_age},
+                             .mode = file ? 0100644 : 0040755,
+                             .nlink = 1,
+                             .size = file ? BIG_BYTES : 0,
+                             .rights = 7};
+}
+
+static void big_set(struct ninep_fid *f, bool file)
+{
+    struct ninep_attr a;
+    big_attr(file, &a);
+    f->id = a.id;
+    f->aux = file ? &big_age : NULL;
+}
+
+static void big_attach(struct ninep_req *r)
+{
+    big_set(r->fid, false);
+    big_attr(false, &r->r.attach.attr);
+    ninep_respond(r, CG_OK);
+}
+
+static cg_err big_clone(struct ninep_fid *from, struct ninep_fid *to, struct cg_errbuf *eb)
+{
+    (void)eb;
+    big_set(to, from->aux);
+    return CG_OK;
+}
+
+static cg_err big_walk1(struct ninep_fid *f, struct cg_span name, struct ninep_attr *a,
+                        struct cg_errbuf *eb)
+{
+    (void)eb;
+    if (f->aux || !cg_span_is(name, "big")) {
+        return CG_ENOENT;
+    }
+    big_set(f, true);
+    big_attr(true, a);
+    return CG_OK;
+}
+
+static cg_err big_ident(struct ninep_fid *dir, struct cg_span name, struct ninep_xqid *id)
+{
+    (void)dir;
+    (void)name;
+    *id = (struct ninep_xqid){.volume = 1, .file = 2};
+    return CG_OK;
+}
+
+static void big_request(struct ninep_req *r)
+{
+    switch (r->type) {
+    case NINEP_TOPEN:
+        big_attr(r->fid->aux, &r->r.open.attr);
+        break;
+    case NINEP_TGETATTR:
+        big_attr(r->fid->aux, &r->r.getattr.attr);
+        break;
+    case NINEP_TWRITE:
+        big_age++;
+        r->r.write.count = r->t.write.data.len;
+        big_attr(true, &r->r.write.attr);
+        break;
+    case NINEP_TREADDIR:
+        big_attr(false, &r->r.readdir.dir);
+        r->r.readdir.eof = 1;
+        break;
+    default:
+        r->r.read.data.len = r->t.read.count < r->data_cap ? r->t.read.count : r->data_cap;
+        if (r->t.read.offset + r->r.read.data.len >= BIG_BYTES) {
+            r->r.read.data.len = (uint32_t)(BIG_BYTES - r->t.read.offset);
+            r->r.read.eof = 1;
+        }
+        for (uint32_t i = 0; i < r->r.read.data.len; i++) {
+            r->data[i] = (uint8_t)((r->t.read.offset + i) / PIECE + big_age);
+        }
+        break;
+    }
+    ninep_respond(r, CG_OK);
+}
+
+static void big_clunk(struct ninep_fid *f)
+{
+    (void)f;
+}
+
+static const struct ninep_ops big_ops = {
+    .attach = big_attach,
+    .clone = big_clone,
+    .walk1 = big_walk1,
+    .ident = big_ident,
+    .clunk = big_clunk,
+    .open = big_request,
+    .read = big_request,
+    .write = big_request,
+    .readdir = big_request,
+    .getattr = big_request,
+};
+
+/* A file that must not be cached: each read asks the server, each write is answered by it. */
+static void not_cached(void **state)
+{
+    (void)state;
+    struct ns_file *f;
+    struct ns_stat st;
+    t_serve_ops(&world, "alpha!big", &big_ops);
+    assert_int_equal(t_ctl(&user, "mount .!big /big"), CG_OK);
+    big_type = NINEP_QTYPE_STREAM;
+    assert_int_equal(t_open(&user, "/big/big", NINEP_OPEN_RDWR, &f, NULL), CG_OK);
+    uint64_t trips = t_round_trips(&user);
+    for (int i = 0; i < 3; i++) {
+        uint8_t age = big_age, got[4];
+        size_t n;
+        assert_int_equal(t_pwrite(&user, f, 0, "x", 1), CG_OK);
+        assert_int_equal(big_age, (uint8_t)(age + 1)); /* the server has it */
+        assert_int_equal(t_pread(&user, f, 0, 4, got, &n), CG_OK);
+        assert_int_equal(got[0], big_age);
+        assert_int_equal(t_stat(&user, "/big/big", &st), CG_OK);
+        assert_int_equal(st.until_ns, 0);
+    }
+    assert_true(t_round_trips(&user) - trips >= 9);
+    big_type = 0;
+    ns_close(user.ns, f);
+}
+
+static void piece_is(struct ns_file *f, uint32_t i, uint8_t *piece)
+{
+    size_t n;
+    assert_int_equal(t_pread(&user, f, (uint64_t)i * PIECE, PIECE, piece, &n), CG_OK);
+    assert_int_equal(n, PIECE);
+    assert_int_equal(piece[0], (uint8_t)(i + big_age));
+    assert_int_equal(piece[PIECE - 1], (uint8_t)(i + big_age));
+}
+
+static void reads_ahead(void **state)
+{
+    (void)state;
+    struct ns_file *f, *w;
+    uint8_t *piece = cg_alloc(PIECE);
+    big_age = 0;
+    t_serve_ops(&world, "alpha!big", &big_ops);
+    assert_int_equal(t_ctl(&user, "mount .!big /big"), CG_OK);
+    assert_int_equal(t_ctl(&other, "mount .!big /big"), CG_OK);
+    assert_int_equal(t_open(&user, "/big/big", NINEP_OPEN_READ, &f, NULL), CG_OK);
+    uint64_t before = sim_now(world.sim);
+    for (uint32_t i = 0; i < PIECES / 2; i++) {
+        piece_is(f, i, piece);
+    }
+    uint64_t trips = (sim_now(world.sim) - before) / RTT_NS;
+    printf("8 MiB in pieces of 128 KiB: the time of %llu round trips\n", (unsigned long long)trips);
+    assert_true(trips <= 12); /* without reading ahead: 64 */
+    /* what was read ahead is not believed after a change */
+    assert_int_equal(t_open(&other, "/big/big", NINEP_OPEN_WRITE, &w, NULL), CG_OK);
+    assert_int_equal(t_pwrite(&other, w, 0, "new", 3), CG_OK);
+    assert_int_equal(t_flush(&other, w), CG_OK);
+    ns_close(other.ns, w);
+    for (uint32_t i = PIECES / 2; i < PIECES; i++) {
+        piece_is(f, i, piece);
+    }
+    ns_close(user.ns, f);
+    cg_free(piece);
+}
+
+static void larger_than_a_frame(void **state)
+{
+    (void)state;
+    struct ns_file *f;
+    enum { MOST = 5 << 20 };
+    uint8_t *bytes = cg_alloc(MOST);
+    size_t n;
+    t_serve_ops(&world, "alpha!big", &big_ops);
+    assert_int_equal(t_ctl(&user, "mount .!big /big"), CG_OK);
+    assert_int_equal(t_open(&user, "/big/big", NINEP_OPEN_READ, &f, NULL), CG_OK);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(t_pread(&user, f, PIECE - 1, MOST, bytes, &n), CG_OK);
+        assert_int_equal(n, MOST);
+        assert_int_equal(bytes[0], big_age);
+        assert_int_equal(bytes[1], (uint8_t)(big_age + 1));
+        assert_int_equal(bytes[MOST - 1], (uint8_t)(big_age + (PIECE - 2 + MOST) / PIECE));
+    }
+    assert_int_equal(t_pread(&user, f, BIG_BYTES - 2, 100, bytes, &n), CG_OK);
+    assert_int_equal(n, 2);
+    ns_close(user.ns, f);
+    cg_free(bytes);
+}
+
+/* ---- the kernel's pages */
+
+static void keeps(void **state)
+{
+    (void)state;
+    struct ns_file *f;
+    bool keep;
+    assert_int_equal(t_open(&user, "/d/a", NINEP_OPEN_READ, &f, &keep), CG_OK);
+    read_is(f, 0, "hello");
+    struct ns_node *n = ns_file_node(f);
+    ns_node_ref(n); /* as a kernel does while it has an inode */
+    ns_close(user.ns, f);
+    assert_int_equal(t_open(&user, "/d/a", NINEP_OPEN_READ, &f, &keep), CG_OK);
+    assert_true(keep);
+    ns_close(user.ns, f);
+    uint32_t told = user.invalidated;
+    assert_int_equal(t_put(&other, "/d/a", "HELLO"), CG_OK);
+    assert_true(user.invalidated > told);
+    assert_int_equal(t_open(&user, "/d/a", NINEP_OPEN_READ, &f, &keep), CG_OK);
+    assert_false(keep);
+    read_is(f, 0, "HELLO");
+    ns_close(user.ns, f);
+    assert_int_equal(t_open(&user, "/d/a", NINEP_OPEN_READ, &f, &keep), CG_OK);
+    assert_true(keep);
+    ns_close(user.ns, f);
+    ns_node_forget(n, 1);
+}
+
+/* A lease is not given back before the kernel side has forgotten; without an answer it ends. */
+static void waits_for_kernel(void **state)
+{
+    (void)state;
+    struct ns_file *f;
+    char got[64];
+    user.slow_kernel = true;
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(t_cat(&user, "/d/a", got, sizeof got), CG_OK);
+        user.token = NULL;
+        assert_int_equal(t_open(&other, "/d/a", NINEP_OPEN_WRITE, &f, NULL), CG_OK);
+        uint64_t before = sim_now(world.sim);
+        struct outcome o = {0};
+        assert_int_equal(t_pwrite(&other, f, 0, "J", 1), CG_OK);
+        ns_flush(other.ns, f, outcome, &o);
+        t_run(&world, second_ns);
+        assert_false(o.done);
+        assert_non_null(user.token);
+        if (i == 0) {
+            ns_invalidated(user.ns, user.token);
+        }
+        while (!o.done) {
+            assert_true(t_step(&world));
+        }
+        assert_int_equal(o.e, CG_OK);
+        uint64_t took = sim_now(world.sim) - before;
+        assert_true(i == 0 ? took < 2 * second_ns : took > 5 * second_ns);
+        ns_close(other.ns, f);
+    }
+}
+
+/* ---- a listing of many pages */
+
+static void many_names(void **state)
+{
+    (void)state;
+    enum { MANY = 3000, NAME_BYTES = 6 };
+    struct ns_stat st;
+    char path[32], *names = cg_alloc(MANY * (NAME_BYTES + 1) + 1);
+    assert_int_equal(t_ls(&user, "/d", false, names, MANY), CG_OK);
+    for (int i = 0; i < MANY; i++) {
+        struct ns_file *f;
+        snprintf(path, sizeof path, "/d/n%05d", i);
+        assert_int_equal(t_create(&user, path, NINEP_OPEN_WRITE, &f), CG_OK);
+        ns_close(user.ns, f);
+    }
+    assert_int_equal(t_remove(&user, "/d/a", false), CG_OK);
+    uint64_t before = sim_now(world.sim);
+    assert_int_equal(t_ls(&other, "/d", true, names, MANY * (NAME_BYTES + 1) + 1), CG_OK);
+    assert_int_equal(strlen(names), MANY * (NAME_BYTES + 1));
+    for (int i = 0; i < MANY; i++) {
+        snprintf(path, sizeof path, "n%05d ", i);
+        assert_memory_equal(names + i * (NAME_BYTES + 1), path, NAME_BYTES + 1);
+    }
+    printf("listing %d files: the time of %llu round trips\n", MANY,
+           (unsigned long long)((sim_now(world.sim) - before) / RTT_NS));
+    before = sim_now(world.sim);
+    for (int i = 0; i < MANY; i += 100) {
+        snprintf(path, sizeof path, "/d/n%05d", i);
+        assert_int_equal(t_stat(&other, path, &st), CG_OK);
+        snprintf(path, sizeof path, "/d/x%05d", i);
+        assert_int_equal(t_stat(&other, path, &st), CG_ENOENT);
+    }
+    assert_true(sim_now(world.sim) == before);
+    cg_free(names);
+}
+
+/* ---- one who never stops writing */
+
+struct pump {
+    struct ns_file *f;
+    bool stop, idle;
+    uint64_t writes;
+};
+
+static void pumped(void *aux, cg_err e, uint64_t n, const char *detail);
+
+static void pump_on(void *aux)
+{
+    static const char bytes[1000];
+    struct pump *p = aux;
+    p->idle = p->stop;
+    if (!p->stop) {
+        ns_write(user.ns, p->f, p->writes++ % 100 * sizeof bytes, bytes, sizeof bytes, pumped, p);
+    }
+}
+
+static void pumped(void *aux, cg_err e, uint64_t n, const char *detail)
+{
+    (void)n;
+    (void)detail;
+    assert_int_equal(e, CG_OK);
+    sim_after(world.sim, 2000000, pump_on, aux);
+}
+
+static void nobody_starves(void **state)
+{
+    (void)state;
+    struct pump p = {0};
+    struct ns_stat st;
+    char got[64];
+    assert_int_equal(t_open(&user, "/d/a", NINEP_OPEN_WRITE, &p.f, NULL), CG_OK);
+    pump_on(&p);
+    t_run(&world, second_ns);
+    uint64_t before = sim_now(world.sim);
+    assert_int_equal(t_stat(&user, "/d/a", &st), CG_OK);
+    assert_true(st.attr.size >= 1000);
+    assert_int_equal(t_cat(&user, "/d/a", got, sizeof got), CG_OK);
+    assert_int_equal(t_chmod(&user, "/d/a", 0600), CG_OK);
+    assert_int_equal(t_rename(&user, "/d/a", "/d/b"), CG_OK);
+    assert_int_equal(t_remove(&user, "/d/b", false), CG_OK);
+    assert_true(sim_now(world.sim) - before < 3 * second_ns);
+    uint64_t writes = p.writes;
+    t_run(&world, second_ns);
+    assert_true(p.writes > writes + 100);
+    p.stop = true;
+    while (!p.idle) {
+        assert_true(t_step(&world));
+    }
+    assert_int_equal(t_flush(&user, p.f), CG_OK);
+    ns_close(user.ns, p.f);
+}
+
+static void unlinked(void **state)
+{
+    (void)state;
+    struct ns_file *f;
+    assert_int_equal(t_open(&user, "/d/a", NINEP_OPEN_RDWR, &f, NULL), CG_OK);
+    assert_int_equal(t_remove(&user, "/d/a", false), CG_OK);
+    assert_int_equal(t_pwrite(&user, f, 5, " there", 6), CG_OK);
+    assert_int_equal(t_flush(&user, f), CG_OK);
+    read_is(f, 0, "hello there");
+    ns_close(user.ns, f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(write_error_at_flush, setup, teardown),
+        cmocka_unit_test_setup_teardown(create_error_at_flush, setup, teardown),
+        cmocka_unit_test_setup_teardown(reopened, setup, teardown),
+        cmocka_unit_test_setup_teardown(unknown_outcome, setup, teardown),
+        cmocka_unit_test_setup_teardown(deadline_and_cancel, setup, teardown),
+        cmocka_unit_test_setup_teardown(reads_ahead, setup, teardown),
+        cmocka_unit_test_setup_teardown(larger_than_a_frame, setup, teardown),
+        cmocka_unit_test_setup_teardown(not_cached, setup, teardown),
+        cmocka_unit_test_setup_teardown(keeps, setup, teardown),
+        cmocka_unit_test_setup_teardown(waits_for_kernel, setup, teardown),
+        cmocka_unit_test_setup_teardown(many_names, setup, teardown),
+        cmocka_unit_test_setup_teardown(nobody_starves, setup, teardown),
+        cmocka_unit_test_setup_teardown(unlinked, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
