@@ -497,7 +497,7 @@ static const struct {
     {"", "hostfs", "root"},     {"proc", "proc", ""},       {"net", "net", ""},
     {"dev", "dev", ""},         {"srv", "srv", ""},         {"env", "env", ""},
     {"log", "log", ""},         {"metrics", "metrics", ""}, {"tmp", "ramfs", ""},
-    {"host", "hostfs", "host"},
+    {"host", "hostfs", "host"}, {"exec", "exec", ""},
 };
 
 static struct ns_node *head_of(struct ns_node *n)

@@ -130,6 +130,16 @@ static cg_err take_own(struct ns_file *f)
     return e;
 }
 
+static uint64_t last_cookie(const struct ninep_rreaddir *r)
+{
+    struct ninep_entry entry = {0};
+    struct cg_buf it = ninep_list_iter(&r->entries);
+    for (uint32_t i = 0; i < r->entries.count; i++) {
+        ninep_get_entry(&it, &entry);
+    }
+    return entry.cookie;
+}
+
 static void page_came(struct ns__call *c, cg_err e, const union ninep_rmsg *r)
 {
     struct ns_op *op = c->op;
@@ -138,6 +148,9 @@ static void page_came(struct ns__call *c, cg_err e, const union ninep_rmsg *r)
     if (e == CG_OK) {
         ns__learn_obj(c, c->obj, &r->readdir.dir, r->readdir.lease == NINEP_LEASE_READ);
         ns__learn_page(c, c->obj, &r->readdir);
+        if (c->len && r->readdir.entries.count) { /* it brought contents */
+            c->obj->ahead_cookie = last_cookie(&r->readdir);
+        }
         bad = op ? take_page(op->file, c, &r->readdir, &cookie) : CG_OK;
     }
     c->obj->loading = false;
@@ -174,6 +187,7 @@ static void next_page(struct ns_op *op, struct ns__obj *dir)
     bool with = op->count < NS_PAGES_INLINE;
     m->readdir.fid = fid;
     m->readdir.cookie = c->offset = op->cookie;
+    c->len = with;
     m->readdir.count = ns__page_bytes(dir->tree, with ? NS_PAGE_BYTES : UINT32_MAX);
     m->readdir.want = NINEP_WANT_LEASE | (with ? NINEP_WANT_INLINE : 0);
     m->readdir.inline_max = with ? NS_INLINE_BYTES : 0;

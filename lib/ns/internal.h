@@ -25,6 +25,7 @@ enum {
     NS_PAGE_BYTES = 256 << 10,    /* first page of a listing: 50 files of 4 KiB */
     NS_PAGES_INLINE = 4,          /* pages of one listing that carry contents */
     NS_INLINE_BYTES = 16 << 10,   /* most contents of a file that come unasked */
+    NS_CONTENTS_AHEAD = 32 << 20, /* of one directory: half of the cache */
     NS_OBJS_IDLE_MAX = 32768,     /* half of a session's leases on a common server */
     NS_NAMES_MAX = 65536,         /* cached names of one directory; larger listings pass through */
     NS_NEGATIVES_MAX = 1024,      /* cached absent names of one directory */
@@ -144,6 +145,10 @@ struct ns__obj {
     uint32_t name_count, negative_count;
     bool complete, loading, tried;
     uint64_t cookie; /* where the next page begins */
+    /* contents that are fetched ahead of a reader of many small files; see list.c */
+    uint64_t ahead_cookie; /* where the next page of them begins */
+    uint32_t ahead_bytes;
+    bool ahead_busy, ahead_done;
     uint32_t misses;
     struct cg_list aliases; /* names that lead here */
     /* moments of the tree's clock */
@@ -456,6 +461,7 @@ void ns__list_guess(struct ns__flight *f, struct ns__obj *parent, uint32_t fid);
 void ns__list_guessed(struct ns__call *walk, struct ns__obj *o);
 void ns__learn_page(struct ns__call *c, struct ns__obj *dir, const struct ninep_rreaddir *r);
 uint32_t ns__page_bytes(const struct ns__tree *t, uint32_t most);
+void ns__contents_ahead(struct ns_op *op, struct ns__obj *o);
 
 /* node.c */
 struct ns_node *ns__node_get(struct ns *ns, struct ns_node *view, struct ns__obj *o); /* +1 */

@@ -46,6 +46,53 @@ void ns__learn_page(struct ns__call *c, struct ns__obj *dir, const struct ninep_
     }
 }
 
+/* ---- contents ahead: who reads small files of one directory one after the other, whatever their
+ * order, is given the contents of the others by pages, from where the first listing stopped to
+ * bring them. */
+
+static void contents_came(struct ns__call *c, cg_err e, const union ninep_rmsg *r)
+{
+    struct ns__obj *dir = c->obj;
+    uint64_t cookie = c->offset;
+    dir->ahead_busy = false;
+    if (e || c->offset != dir->ahead_cookie) {
+        return;
+    }
+    learn_entries(c, dir, &r->readdir, &cookie);
+    dir->ahead_cookie = cookie;
+    dir->ahead_bytes += r->readdir.entries.body.len;
+    dir->ahead_done = r->readdir.eof || dir->ahead_bytes >= NS_CONTENTS_AHEAD;
+}
+
+/* The small file o is about to be read from the server. */
+void ns__contents_ahead(struct ns_op *op, struct ns__obj *o)
+{
+    struct ns__obj *dir = o->up;
+    struct ns__flight f;
+    struct ns__call *c;
+    uint32_t fid;
+    if (o->attr.size > NS_INLINE_BYTES || !dir || !dir->complete || !ns__leased(dir) ||
+        dir->ahead_busy || dir->ahead_done || !ns__fid_live(dir)) {
+        return;
+    }
+    ns__flight_init(&f, op, dir->tree);
+    bool ok = ns__fid(&f, dir, false, &fid);
+    union ninep_tmsg *m =
+        ok ? ns__flight_add(&f, NINEP_TREADDIR, dir, NULL, contents_came, &c) : NULL;
+    if (!m) {
+        op->err = CG_OK; /* then without */
+        return;
+    }
+    m->readdir.fid = fid;
+    m->readdir.cookie = c->offset = dir->ahead_cookie;
+    m->readdir.count =
+        ns__page_bytes(dir->tree, dir->ahead_bytes < NS_PAGE_BYTES ? NS_PAGE_BYTES : UINT32_MAX);
+    m->readdir.want = NINEP_WANT_LEASE | NINEP_WANT_INLINE;
+    m->readdir.inline_max = NS_INLINE_BYTES;
+    dir->ahead_busy = true;
+    ns__flight_send(&f);
+}
+
 static void listed(struct ns__call *c, cg_err e, const union ninep_rmsg *r)
 {
     struct ns__obj *o = c->obj;

@@ -141,6 +141,8 @@ void ns__names_drop(struct ns__obj *dir)
     dir->tried = false;
     dir->misses = 0;
     dir->cookie = 0;
+    dir->ahead_cookie = dir->ahead_bytes = 0;
+    dir->ahead_done = false;
 }
 
 static void tell_node(struct ns_node *n, enum ns_inval what, const char *name)

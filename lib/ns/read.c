@@ -257,12 +257,16 @@ static void read_plain(struct ns_op *op, struct ns_file *f)
     if (op->length == 0) {
         op->breaks = f->obj->breaks;
     }
+    bool small = op->offset == 0 && op->length == 0 && ns__attr_ok(f->obj);
     uint32_t room = most(f->obj->tree), left = op->count - (uint32_t)op->length;
     m->read.fid = f->fid;
     m->read.offset = op->offset + op->length;
     m->read.count = c->len = left < room ? left : room;
     f->seq_next = op->offset + op->count;
     ns__flight_send(&fl);
+    if (small) {
+        ns__contents_ahead(op, f->obj);
+    }
 }
 
 static void read_bytes(struct ns_op *op, struct ns__bytes *b)
