@@ -98,7 +98,9 @@ class Ours:
         far.start("cognu-hostfs", "--tree", f"root={self.root}", "--socket", far.path("srv", "hostfs"),
                   "--gate-socket", far.path("gate", "hostfs"))
         near.ctl("join " + far.ctl("invite"))
-        self.proxy, port = start_proxy(self.build, far.port, self.rtt)
+        port = far.port
+        if self.rtt > 0:
+            self.proxy, port = start_proxy(self.build, far.port, self.rtt)
         far.ctl(f"address far 127.0.0.1:{port}")
         wait_for("the roster", lambda: f"127.0.0.1:{port}" in near_roster(near))
         with open(os.path.join(self.dir, "namespace"), "w", encoding="ascii") as f:

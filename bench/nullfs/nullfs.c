@@ -374,7 +374,7 @@ int main(int argc, char **argv)
     }
     tree_init(&fs);
     if (fmount(argv[1], "nullfs", getuid(), getgid(), &fd, &eb) != CG_OK ||
-        fdev_new(fs.loop, fd, 0, &ops, &fs, &fs.dev, &eb) != CG_OK) {
+        fdev_new(fs.loop, fd, &ops, &fs, &fs.dev, &eb) != CG_OK) {
         fprintf(stderr, "cognu-nullfs: %s\n", eb.text);
         return 1;
     }

@@ -38,7 +38,6 @@ struct adapter_options {
     uid_t uid;
     gid_t gid;
     uint64_t principal; /* that is shown as uid; 0: none */
-    uint32_t minor_max; /* for tests: as on a kernel of FUSE protocol 7.N; 0: as it is */
 };
 
 struct adapter {

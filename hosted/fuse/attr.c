@@ -70,16 +70,11 @@ void attr_valid(const struct ns_stat *st, uint64_t *s, uint32_t *ns)
     *ns = (uint32_t)(left % NS_PER_S);
 }
 
-/* Kernels without epochs forget a name only under its directory's lock, which a change under way
- * may hold while it waits for this very forgetting (INVARIANTS); and they unmount what is mounted
- * on it. They are given no names to hold: each step of a path is asked for, and answered from the
- * namespace's cache. */
+/* The kernel is given no names to hold (INVARIANTS 5): each step of a path is asked for, and
+ * answered from the namespace's cache. */
 void attr_entry(const struct space *s, const struct ns_stat *st, struct fuse_entry_out *out)
 {
     memset(out, 0, sizeof(*out));
-    if (fdev_terms(s->dev)->kernel_minor >= FMSG_MINOR_EPOCH) {
-        attr_valid(st, &out->entry_valid, &out->entry_valid_nsec);
-    }
     if (st->node) {
         out->nodeid = ns_node_id(st->node);
         attr_valid(st, &out->attr_valid, &out->attr_valid_nsec);

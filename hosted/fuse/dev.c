@@ -20,7 +20,6 @@ struct fdev {
     uv_loop_t *loop;
     uv_poll_t poll;
     int fd;
-    uint32_t minor_max;
     const struct fdev_ops *ops;
     void *ctx;
     struct fdev_terms terms;
@@ -32,7 +31,6 @@ struct fdev {
     uint8_t *buffer; /* the one that is read into */
     bool closed;
     bool initialised;
-    bool epoch_fresh; /* the kernel was given nothing since its epoch was raised */
 };
 
 static struct cg_counter requests_total = {.name = "cognu_fuse_requests_total",
@@ -117,7 +115,6 @@ static int send_reply(struct fdev *d, uint64_t unique, int error, struct iovec *
 bool freq_reply(struct freq *r, const void *a, size_t alen, const void *b, size_t blen)
 {
     struct iovec iov[3] = {{0}, {(void *)(uintptr_t)a, alen}, {(void *)(uintptr_t)b, blen}};
-    r->dev->epoch_fresh = false;
     int why = send_reply(r->dev, r->m.h.unique, 0, iov, 3);
     if (why != 0 && why != ENOENT && why != ENODEV) {
         cg_log(CG_ERROR_LEVEL, "the kernel refuses an answer to %s: %s",
@@ -142,9 +139,6 @@ static void answer_init(struct fdev *d, struct freq *r)
 {
     struct fuse_init_in *in = &r->m.in.init;
     struct fuse_init_out out;
-    if (d->minor_max != 0 && in->minor > d->minor_max) {
-        in->minor = d->minor_max;
-    }
     if (in->major != FUSE_KERNEL_VERSION) {
         /* A newer kernel asks again with our version when it sees it; an older one has no hope. */
         out = (struct fuse_init_out){.major = FUSE_KERNEL_VERSION};
@@ -290,15 +284,15 @@ static void on_settled(void *ctx, void *token)
     }
 }
 
-cg_err fdev_new(uv_loop_t *loop, int fd, uint32_t minor_max, const struct fdev_ops *ops, void *ctx,
-                struct fdev **out, struct cg_errbuf *eb)
+cg_err fdev_new(uv_loop_t *loop, int fd, const struct fdev_ops *ops, void *ctx, struct fdev **out,
+                struct cg_errbuf *eb)
 {
     struct fdev *d = cg_zalloc(sizeof(*d));
     if (!d) {
         close(fd);
         return cg_fail(eb, CG_ENOMEM, "no memory for a FUSE device");
     }
-    *d = (struct fdev){.loop = loop, .fd = fd, .minor_max = minor_max, .ops = ops, .ctx = ctx};
+    *d = (struct fdev){.loop = loop, .fd = fd, .ops = ops, .ctx = ctx};
     cg_list_init(&d->requests);
     cg_list_init(&d->idle);
     fcntl(fd, F_SETFD, FD_CLOEXEC);
@@ -372,19 +366,6 @@ void fdev_note_inode(struct fdev *d, uint64_t nodeid, int64_t off, int64_t len)
 {
     if (d->initialised) {
         notifier_inode(d->notifier, nodeid, off, len);
-    }
-}
-
-/* Once is enough until the kernel has been given something again. */
-void fdev_note_names(struct fdev *d)
-{
-    struct fuse_out_header h = {.len = sizeof(h), .error = FMSG_NOTIFY_EPOCH};
-    if (!d->initialised || d->terms.kernel_minor < FMSG_MINOR_EPOCH || d->epoch_fresh) {
-        return;
-    }
-    d->epoch_fresh = true;
-    if (write(d->fd, &h, sizeof(h)) < 0 && errno != ENODEV) {
-        cg_log(CG_ERROR_LEVEL, "cannot make the kernel forget names: %s", strerror(errno));
     }
 }
 

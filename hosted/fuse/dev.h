@@ -43,10 +43,9 @@ struct fdev_terms {
     uint64_t flags;
 };
 
-/* Takes fd. Serves it until it is unmounted or fdev_free. minor_max: behave as for a kernel of that
- * protocol, for tests of older ones; 0: as it is. */
-cg_err fdev_new(uv_loop_t *loop, int fd, uint32_t minor_max, const struct fdev_ops *ops, void *ctx,
-                struct fdev **out, struct cg_errbuf *eb);
+/* Takes fd. Serves it until it is unmounted or fdev_free. */
+cg_err fdev_new(uv_loop_t *loop, int fd, const struct fdev_ops *ops, void *ctx, struct fdev **out,
+                struct cg_errbuf *eb);
 /* Requests under way are answered EIO; their freqs are gone afterwards. Waits for the notifier. */
 void fdev_free(struct fdev *d);
 void *fdev_ctx(const struct fdev *d);
@@ -63,9 +62,6 @@ cg_err freq_keep(struct freq *r);
 
 /* What the kernel is to forget. Never blocks. off and len as in fuse_notify_inval_inode_out. */
 void fdev_note_inode(struct fdev *d, uint64_t nodeid, int64_t off, int64_t len);
-/* All names of the superblock are looked up again: a kernel with epochs needs no lock for it.
- * Others are to be given no name to hold. */
-void fdev_note_names(struct fdev *d);
 /* A fence: true when all notes have been done; false: ops->settled(token) comes later. */
 bool fdev_settled(struct fdev *d, void *token);
 

@@ -122,7 +122,7 @@ static int setup(void **state)
     assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair), 0);
     w->kernel = pair[0];
     uv_loop_init(&w->loop);
-    assert_int_equal(fdev_new(&w->loop, pair[1], 0, &ops, w, &w->dev, NULL), CG_OK);
+    assert_int_equal(fdev_new(&w->loop, pair[1], &ops, w, &w->dev, NULL), CG_OK);
     return 0;
 }
 
@@ -215,46 +215,6 @@ static void kept_data_outlive_the_next_read(void **state)
     freq_error(w->last, 0);
 }
 
-static void names_by_epoch(void **state)
-{
-    struct world *w = *state;
-    fdev_note_names(w->dev); /* before INIT the kernel knows nothing */
-    init(w, 45, UINT32_MAX);
-    fdev_note_names(w->dev);
-    fdev_note_names(w->dev); /* nothing was answered between: once is enough */
-    assert_true(fdev_settled(w->dev, w));
-    struct fuse_out_header h = hear(w, NULL, 0);
-    assert_int_equal(h.unique, 0);
-    assert_int_equal(h.error, FMSG_NOTIFY_EPOCH);
-    assert_int_equal(h.len, sizeof(h));
-    assert_true(silent(w));
-    say(w, FUSE_LOOKUP, 40, 1, "a", 2);
-    turn(w);
-    freq_reply(w->last, "x", 1, NULL, 0);
-    hear(w, NULL, 0);
-    fdev_note_names(w->dev);
-    assert_int_equal(hear(w, NULL, 0).error, FMSG_NOTIFY_EPOCH);
-}
-
-static void an_older_kernel_is_believed_to_be_older(void **state)
-{
-    struct world *w = *state;
-    struct fuse_init_in in = {.major = 7, .minor = 45, .flags = UINT32_MAX, .flags2 = UINT32_MAX};
-    int pair[2];
-    fdev_free(w->dev);
-    uv_run(&w->loop, UV_RUN_DEFAULT);
-    close(w->kernel);
-    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair), 0);
-    w->kernel = pair[0];
-    assert_int_equal(fdev_new(&w->loop, pair[1], 37, &ops, w, &w->dev, NULL), CG_OK);
-    say(w, FUSE_INIT, 2, 0, &in, sizeof(in));
-    turn(w);
-    hear(w, NULL, 0);
-    assert_int_equal(fdev_terms(w->dev)->kernel_minor, 37);
-    fdev_note_names(w->dev); /* it was given none, and cannot be told */
-    assert_true(silent(w));
-}
-
 static void fence_comes_after_the_notes(void **state)
 {
     struct world *w = *state;
@@ -308,8 +268,6 @@ int main(void)
         TEST(unknown_and_malformed_are_answered),
         TEST(forget_and_interrupt),
         TEST(kept_data_outlive_the_next_read),
-        TEST(names_by_epoch),
-        TEST(an_older_kernel_is_believed_to_be_older),
         TEST(fence_comes_after_the_notes),
         TEST(end_answers_what_is_under_way),
         TEST(unmounted),

@@ -1,7 +1,7 @@
 /* cognu-fuse: the FUSE adapter.
  *
  *   cognu-fuse [--control PATH] [--dial PATH] [--srv DIR] [--self NAME] [--user NAME]
- *              [--owner UID:GID] [--principal HEX] [--minor N] [--ns FILE --mount DIR]
+ *              [--owner UID:GID] [--principal HEX] [--ns FILE --mount DIR]
  *
  * With --ns and --mount it serves one namespace in the foreground, mounted by itself, and ends when
  * that is unmounted. Otherwise it waits on its control socket. SIGTERM ends it; its mounts then
@@ -114,9 +114,6 @@ static bool set_option(struct adapter_options *o, int c, char *arg)
     case 'p':
         o->principal = strtoull(arg, &end, 16);
         return *arg && !*end;
-    case 'M':
-        o->minor_max = (uint32_t)strtoul(arg, &end, 10);
-        return *arg && !*end;
     default:
         return false;
     }
@@ -125,10 +122,17 @@ static bool set_option(struct adapter_options *o, int c, char *arg)
 static bool parse(int argc, char **argv, struct adapter_options *o)
 {
     static const struct option options[] = {
-        {"control", 1, 0, 'c'},   {"dial", 1, 0, 'd'},  {"srv", 1, 0, 's'},
-        {"self", 1, 0, 'S'},      {"user", 1, 0, 'u'},  {"ns", 1, 0, 'n'},
-        {"key", 1, 0, 'k'},       {"mount", 1, 0, 'm'}, {"owner", 1, 0, 'o'},
-        {"principal", 1, 0, 'p'}, {"minor", 1, 0, 'M'}, {0},
+        {"control", 1, 0, 'c'},
+        {"dial", 1, 0, 'd'},
+        {"srv", 1, 0, 's'},
+        {"self", 1, 0, 'S'},
+        {"user", 1, 0, 'u'},
+        {"ns", 1, 0, 'n'},
+        {"key", 1, 0, 'k'},
+        {"mount", 1, 0, 'm'},
+        {"owner", 1, 0, 'o'},
+        {"principal", 1, 0, 'p'},
+        {0},
     };
     int c;
     while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -251,7 +255,7 @@ int main(int argc, char **argv)
     if (!parse(argc, argv, &p.adapter.opt)) {
         fprintf(stderr, "usage: cognu-fuse [--control PATH] [--dial PATH] [--srv DIR] "
                         "[--self NAME] [--user NAME] [--key NAME]\n"
-                        "                  [--owner UID:GID] [--principal HEX] [--minor N] "
+                        "                  [--owner UID:GID] [--principal HEX] "
                         "[--ns FILE --mount DIR]\n");
         return 2;
     }

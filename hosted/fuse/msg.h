@@ -13,8 +13,6 @@
 
 /* Newer than 7.38, from the kernel's protocol log. */
 enum {
-    FMSG_MINOR_EPOCH = 44,      /* from here on the kernel knows FMSG_NOTIFY_EPOCH */
-    FMSG_NOTIFY_EPOCH = 8,      /* all names of the superblock are to be looked up again */
     FMSG_INIT_IN_BYTES_MIN = 16 /* before 7.36 */
 };
 #define FMSG_DIRECT_IO_ALLOW_MMAP (1ULL << 36) /* 7.39: shared maps of direct_io files */

@@ -52,7 +52,7 @@ static void on_invalidate(void *ctx, struct ns_node *node, enum ns_inval what, c
 {
     struct space *s = ctx;
     uint64_t nodeid = ns_node_id(node);
-    (void)name; /* the kernel forgets all of them, or holds none */
+    (void)name;
     if (!s->dev) {
         return;
     }
@@ -63,8 +63,7 @@ static void on_invalidate(void *ctx, struct ns_node *node, enum ns_inval what, c
     case NS_INVAL_DATA:
         note_data(s, nodeid);
         break;
-    case NS_INVAL_ENTRY:
-        fdev_note_names(s->dev);
+    case NS_INVAL_ENTRY: /* it holds none */
         break;
     }
 }
@@ -139,7 +138,7 @@ cg_err space_new(struct adapter *a, const char *name, int fd, struct owner owner
         close(fd);
         cg_fail(eb, e, "no memory for a namespace");
     } else {
-        e = fdev_new(a->loop, fd, a->opt.minor_max, &device_ops, s, &s->dev, eb);
+        e = fdev_new(a->loop, fd, &device_ops, s, &s->dev, eb);
     }
     if (e != CG_OK) {
         space_free(s);

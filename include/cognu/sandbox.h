@@ -49,9 +49,10 @@ cg_err sandbox_start(const struct sandbox_start *s, pid_t *pid, struct cg_errbuf
  * may not: those that lead out of the sandbox are never granted. */
 cg_err sandbox_check(const struct manifest *m, struct cg_errbuf *eb);
 
-/* Makes what the manifest's paths need before it is started: folders below /var/lib/cognu and
- * /run/cognu that are missing; the writable ones become the manifest's uid's, closed to others. */
-cg_err sandbox_prepare(const struct manifest *m, struct cg_errbuf *eb);
+/* Makes what the paths of a node's manifests need before any component is started: folders below
+ * /var/lib/cognu and /run/cognu that are missing. One that a manifest may write becomes its uid's,
+ * and is closed to others unless another manifest may read it. */
+cg_err sandbox_prepare(const struct manifest *const *m, uint32_t count, struct cg_errbuf *eb);
 
 /* Gives the calling process, which must have a mount namespace of its own, a new root: a tmpfs that
  * holds the binds, and /proc of its pid namespace (only_pids: nothing but processes, read-only). */

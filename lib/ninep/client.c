@@ -95,6 +95,19 @@ static void end_calls(struct ninep_client *c)
     client__deliver(c);
 }
 
+/* Clunks the root: that gives all leases back, so nobody waits for the end of their term. */
+static void say_goodbye(struct ninep_client *c)
+{
+    uint8_t body[NINEP_FIDREF_BYTES];
+    struct cg_buf b = cg_buf_writer(body, sizeof body);
+    ninep_put_fidref(&b, &(struct ninep_fidref){ninep_client_root(c)});
+    union ninep_tmsg t = {.clunk = {.fids = {1, {body, sizeof body}}}};
+    struct call *k = c->slot_frees ? client__call_own(c, NINEP_TCLUNK, &t, NULL) : NULL;
+    if (k) {
+        client__send_now(c, k);
+    }
+}
+
 void ninep_client_free(struct ninep_client *c)
 {
     if (!c || c->dying) {
@@ -102,6 +115,9 @@ void ninep_client_free(struct ninep_client *c)
     }
     c->dying = true;
     client__enter(c);
+    if (c->state == NINEP_UP) {
+        say_goodbye(c);
+    }
     if (c->state == NINEP_STARTING || c->state == NINEP_UP) {
         c->linked = false;
         c->state = NINEP_DOWN;

@@ -152,6 +152,9 @@ void ninep__run_clunk(struct ninep__req *req)
         ninep_get_fidref(&it, &ref);
         struct ninep__fid *f = ninep__fid_find(req->session, ref.fid);
         if (f) {
+            if (f->attached) {
+                ninep__leases_end(req->session); /* the client goes away, and says so */
+            }
             ninep__fid_unbind(f);
         } else if (e == CG_OK) {
             req->index = i;

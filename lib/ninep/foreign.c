@@ -1,10 +1,12 @@
-/* foreign: connections that speak 9P2000.L or 9P2000: versions, tags, flush, replies. See foreign.h. */
+/* foreign: connections that speak 9P2000.L or 9P2000: versions, tags, flush, replies. See
+ * foreign.h. */
 #include "foreign.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
-/* ---- the life of a request ---- */
+enum { ERROR_BYTES_MAX = CG_DETAIL_BYTES + 64 }; /* a text and a detail */
 
 static void foreign_free(struct ninep__foreign *f)
 {
@@ -13,23 +15,54 @@ static void foreign_free(struct ninep__foreign *f)
     }
     uint32_t cursor = 0;
     for (struct ninep__ffid *ff; (ff = cg_map_next(&f->fids, &cursor));) {
-        ninep__ffid_free(ff);
+        ninep__ffid_put(ff);
     }
     cg_map_fini(&f->fids);
     cg_free(f);
 }
 
-static void forget(struct ninep__fop *op)
+/* ---- the life of a request ---- */
+
+static void op_free(struct ninep__fop *op)
 {
     struct ninep__foreign *f = op->f;
     cg_list_del(&op->link);
     f->fop_count--;
-    if (op->newfid) {
-        ninep__ffid_free(op->newfid);
-    }
+    ninep__ffid_put(op->fid);
+    ninep__ffid_put(op->newfid);
+    f->server->held_bytes -= op->frame->len;
     ninep_frame_free(op->frame);
     cg_free(op->path);
+    cg_free(op->from);
+    cg_free(op->to);
     cg_free(op);
+}
+
+static void send_flush(struct ninep_conn *c, uint16_t tag);
+
+static struct ninep__fop *flush_of(const struct ninep__fop *op)
+{
+    CG_LIST_EACH (it, &op->f->fops) {
+        struct ninep__fop *other = CG_CONTAINER(it, struct ninep__fop, link);
+        if (other->flushes == op) {
+            return other;
+        }
+    }
+    return NULL;
+}
+
+/* The Tflushes that wait for op are answered, in order, and forgotten with it. */
+static void forget(struct ninep__fop *op)
+{
+    struct ninep__foreign *f = op->f;
+    for (struct ninep__fop *other; (other = flush_of(op));) {
+        uint16_t tag = other->tag;
+        op_free(other);
+        if (f->conn) {
+            send_flush(f->conn, tag); /* may end the connection, and other requests with it */
+        }
+    }
+    op_free(op);
     foreign_free(f);
 }
 
@@ -38,7 +71,7 @@ static void on_told(void *aux, struct ninep__req *req, cg_err e, const union nin
 {
     struct ninep__fop *op = aux;
     op->req = req;
-    if (!op->f->conn) {
+    if (!op->f->conn || op->f->session->ended) {
         forget(op);
         return;
     }
@@ -78,17 +111,12 @@ static void send_flush(struct ninep_conn *c, uint16_t tag)
     ninep__conn_send(c, f);
 }
 
-/* Sends f (NULL: nothing) as op's answer, and Rflush after it when that is wanted. */
+/* Sends f (NULL: nothing) as op's answer. */
 static void finish(struct ninep__fop *op, struct ninep_frame *f, uint8_t type)
 {
-    if (f && !op->flushed) {
+    if (f) {
         put_head(f, type, op->tag);
         ninep__conn_send(op->f->conn, f);
-    } else {
-        ninep_frame_free(f);
-    }
-    if (op->has_flush && op->f->conn) { /* sending may have ended the connection */
-        send_flush(op->f->conn, op->flush_tag);
     }
     ninep__ffid_drop(op->f, op->tmp);
     forget(op);
@@ -128,10 +156,24 @@ void ninep__fempty(struct ninep__fop *op)
     }
 }
 
+/* 9P2000 clients know errors by their texts, which therefore stand first. */
+static struct cg_span error_text(cg_err e, const char *detail, char *out, size_t cap)
+{
+    bool more = detail && detail[0];
+    snprintf(out, cap, "%s%s%s", cg_err_text(e), more ? ": " : "", more ? detail : "");
+    return cg_span_of(out);
+}
+
+/* A request that was flushed and had no effect is not answered: its Tflush is. */
 void ninep__ferror(struct ninep__fop *op, cg_err e, const char *detail)
 {
     struct cg_buf b;
-    struct ninep_frame *f = ninep__freply(op, 2 + CG_DETAIL_BYTES, &b);
+    char text[ERROR_BYTES_MAX];
+    if (op->flushed && e == CG_ECANCELED) {
+        finish(op, NULL, 0);
+        return;
+    }
+    struct ninep_frame *f = ninep__freply(op, 2 + sizeof text, &b);
     if (!f) {
         return;
     }
@@ -140,8 +182,7 @@ void ninep__ferror(struct ninep__fop *op, cg_err e, const char *detail)
         ninep_put_l_rlerror(&b, &r);
         send_as(op, f, &b, NINEP_L_RLERROR);
     } else {
-        struct ninep_p_rerror r = {
-            .ename = cg_span_of(detail && detail[0] ? detail : cg_err_text(e))};
+        struct ninep_p_rerror r = {.ename = error_text(e, detail, text, sizeof text)};
         ninep_put_p_rerror(&b, &r);
         send_as(op, f, &b, NINEP_P_RERROR);
     }
@@ -166,25 +207,41 @@ void ninep__fdone(struct ninep__fop *op, cg_err e, const union ninep_rmsg *r, co
     }
 }
 
-/* Unique while file numbers stay below 2^32, or generations are not used. */
-struct ninep_qid ninep__fqid(const struct ninep_attr *a)
+/* Unique while file numbers stay below 2^32, or there are no generations and no second volume; and
+ * then the file number itself, which v9fs shows as the inode number. */
+static uint64_t path_of(struct ninep__foreign *f, const struct ninep_xqid *id)
+{
+    const uint64_t odd = UINT64_C(0x9e3779b97f4a7c15); /* 2^64 / golden ratio: spreads */
+    uint64_t volume = (id->volume - f->volume) * odd;
+    return id->file ^ (uint64_t)id->generation << 32 ^ (volume & ~(uint64_t)UINT32_MAX);
+}
+
+struct ninep_qid ninep__fqid(struct ninep__foreign *f, const struct ninep_attr *a)
 {
     enum { QT_DIR = 0x80, QT_APPEND = 0x40, QT_EXCL = 0x20, QT_SYMLINK = 0x02 };
     uint8_t kind = S_ISDIR(a->mode) ? QT_DIR : S_ISLNK(a->mode) ? QT_SYMLINK : 0;
     kind |= a->id.type & NINEP_QTYPE_APPEND ? QT_APPEND : 0;
     kind |= a->id.type & NINEP_QTYPE_EXCLUSIVE ? QT_EXCL : 0;
     uint64_t change = a->id.change;
-    return (struct ninep_qid){.kind = kind,
-                              .version = (uint32_t)(change ^ change >> 32),
-                              .path = a->id.file ^ (uint64_t)a->id.generation << 32};
+    return (struct ninep_qid){
+        .kind = kind, .version = (uint32_t)(change ^ change >> 32), .path = path_of(f, &a->id)};
+}
+
+struct ninep_attr ninep__fwalked(const union ninep_rmsg *r)
+{
+    struct ninep_attr a = {0};
+    struct cg_buf it = ninep_list_iter(&r->walk.attrs);
+    for (uint16_t i = 0; i < r->walk.attrs.count; i++) {
+        ninep_get_attr(&it, &a);
+    }
+    return a;
 }
 
 /* ---- flush ---- */
 
 static struct ninep__fop *by_tag(struct ninep__foreign *f, uint16_t tag)
 {
-    CG_LIST_EACH(it, &f->fops)
-    {
+    CG_LIST_EACH (it, &f->fops) {
         struct ninep__fop *op = CG_CONTAINER(it, struct ninep__fop, link);
         if (op->tag == tag) {
             return op;
@@ -193,22 +250,26 @@ static struct ninep__fop *by_tag(struct ninep__foreign *f, uint16_t tag)
     return NULL;
 }
 
-/* The old request is answered first, or not at all; then Rflush. */
-static void flush(struct ninep__foreign *f, uint16_t tag, struct cg_buf *b)
+/* The old request is answered first, or not at all; then Rflush. To flush a Tflush is to wait for
+ * what it waits for. */
+static void flush(struct ninep__fop *op)
 {
-    struct ninep_server *s = f->session->server;
     struct ninep_p_tflush t;
-    ninep_get_p_tflush(b, &t);
-    struct ninep__fop *old = b->bad ? NULL : by_tag(f, t.oldtag);
-    if (!old || !old->req || old->has_flush) {
-        send_flush(f->conn, tag);
+    ninep_get_p_tflush(&op->body, &t);
+    struct ninep__fop *old = op->body.bad || t.oldtag == op->tag ? NULL : by_tag(op->f, t.oldtag);
+    old = old && old->flushes ? old->flushes : old;
+    if (!old || !old->req) {
+        ninep__fempty(op);
         return;
     }
-    old->has_flush = true;
-    old->flush_tag = tag;
+    op->flushes = old;
+    bool again = old->flushed;
     old->flushed = true;
-    ninep__cancel_request(old->req, CG_ECANCELED);
-    ninep__pump(s);
+    if (!again) {
+        struct ninep_server *s = op->f->server;
+        ninep__cancel_request(old->req, CG_ECANCELED); /* may forget op */
+        ninep__pump(s);
+    }
 }
 
 /* ---- connections ---- */
@@ -221,7 +282,8 @@ static cg_err start(struct ninep_conn *c, bool dotl, uint32_t msize)
         cg_free(f);
         return e;
     }
-    *f = (struct ninep__foreign){.conn = c, .session = c->session, .dotl = dotl, .msize = msize};
+    *f = (struct ninep__foreign){
+        .conn = c, .server = c->server, .session = c->session, .dotl = dotl, .msize = msize};
     cg_map_init(&f->fids, sizeof(uint32_t));
     cg_list_init(&f->fops);
     c->msize = c->session->msize = msize;
@@ -233,13 +295,13 @@ static cg_err start(struct ninep_conn *c, bool dotl, uint32_t msize)
 bool ninep__foreign_version(struct ninep_conn *c, struct cg_span version, uint32_t msize)
 {
     bool dotl = cg_span_is(version, "9P2000.L");
-    bool known = version.len >= 6 && memcmp(version.data, "9P2000", 6) == 0;
+    struct cg_span base = {version.data, version.len < 6 ? version.len : 6};
+    bool known = cg_span_is(base, "9P2000") && (version.len == 6 || version.data[6] == '.');
     if (!known || msize < FOREIGN_MSIZE_MIN) {
         return false;
     }
     msize = msize < FOREIGN_MSIZE ? msize : FOREIGN_MSIZE;
-    struct ninep_rversion r = {.msize = msize,
-                               .version = cg_span_of(dotl ? "9P2000.L" : "9P2000")};
+    struct ninep_rversion r = {.msize = msize, .version = cg_span_of(dotl ? "9P2000.L" : "9P2000")};
     uint32_t size = NINEP_P_HEADER_BYTES + (uint32_t)ninep_size_rversion(&r);
     struct ninep_frame *f = ninep_frame_new(size);
     if (!f || start(c, dotl, msize)) {
@@ -257,10 +319,13 @@ bool ninep__foreign_version(struct ninep_conn *c, struct cg_span version, uint32
 static struct ninep__fop *new_op(struct ninep__foreign *f, struct ninep_frame *frame, uint8_t type,
                                  uint16_t tag)
 {
-    struct ninep__fop *op = f->fop_count < FOREIGN_TAGS_MAX ? cg_zalloc(sizeof *op) : NULL;
+    bool room = f->fop_count < FOREIGN_TAGS_MAX &&
+                f->server->held_bytes + frame->len <= NINEP__HELD_BYTES_MAX;
+    struct ninep__fop *op = room ? cg_zalloc(sizeof *op) : NULL;
     if (!op) {
         return NULL;
     }
+    f->server->held_bytes += frame->len;
     *op = (struct ninep__fop){.f = f,
                               .tag = tag,
                               .type = type,
@@ -285,8 +350,6 @@ void ninep__foreign_frame(struct ninep_conn *c, struct ninep_frame *frame)
         fault = "a message is shorter than its header";
     } else if (h.type == NINEP_TVERSION) {
         fault = "a second Tversion: connect again";
-    } else if (h.type == NINEP_P_TFLUSH) {
-        flush(f, h.tag, &b);
     } else if (by_tag(f, h.tag)) {
         fault = "a tag that is in use";
     } else if (!(op = new_op(f, frame, h.type, h.tag))) {
@@ -297,7 +360,9 @@ void ninep__foreign_frame(struct ninep_conn *c, struct ninep_frame *frame)
     }
     if (fault) {
         ninep__conn_close(c, fault);
-    } else if (op) {
+    } else if (h.type == NINEP_P_TFLUSH) {
+        flush(op);
+    } else {
         ninep__fboth(op);
     }
 }

@@ -5,48 +5,43 @@
 #include <string.h>
 #include <sys/stat.h>
 
-static struct ninep_attr first_attr(const union ninep_rmsg *r)
-{
-    struct ninep_attr a = {0};
-    struct cg_buf it = ninep_list_iter(&r->walk.attrs);
-    for (uint16_t i = 0; i < r->walk.attrs.count; i++) {
-        ninep_get_attr(&it, &a); /* the last one counts; of no names it is the only one */
-    }
-    return a;
-}
-
 /* ---- attach: the attached fid is kept as the root of paths, the client gets a copy ---- */
 
 static void attach_copied(struct ninep__fop *op, cg_err e, const union ninep_rmsg *r,
                           const char *detail)
 {
-    if (!e) {
-        op->newfid->fid = op->number;
-        op->newfid->attr = first_attr(r);
-        struct ninep_p_rattach reply = {.qid = ninep__fqid(&op->newfid->attr)};
-        e = ninep__ffid_commit(op);
-        struct cg_buf b;
-        struct ninep_frame *f =
-            e ? NULL : ninep__freply(op, (uint32_t)ninep_size_p_rattach(&reply), &b);
-        if (f) {
-            ninep_put_p_rattach(&b, &reply);
-            ninep__fsend(op, f, &b);
-        }
-    }
     if (e) {
         ninep__ferror(op, e, detail);
+        return;
+    }
+    op->newfid->fid = op->number;
+    op->newfid->attr = ninep__fwalked(r);
+    struct ninep_p_rattach reply = {.qid = ninep__fqid(op->f, &op->newfid->attr)};
+    e = ninep__ffid_commit(op);
+    if (e) {
+        ninep__ferror(op, e, "");
+        return;
+    }
+    struct cg_buf b;
+    struct ninep_frame *f = ninep__freply(op, (uint32_t)ninep_size_p_rattach(&reply), &b);
+    if (f) {
+        ninep_put_p_rattach(&b, &reply);
+        ninep__fsend(op, f, &b);
     }
 }
 
 static void attached(struct ninep__fop *op, cg_err e, const union ninep_rmsg *r, const char *detail)
 {
-    (void)r;
     if (e) {
         ninep__ferror(op, e, detail);
         return;
     }
-    op->f->attaches++;
-    op->newfid->root = op->number;
+    op->f->volume = op->f->roots ? op->f->volume : r->attach.attr.id.volume;
+    if (!ninep__ffid_root(op->newfid, op->number)) {
+        ninep__ffid_drop(op->f, op->number);
+        ninep__ferror(op, CG_ENOMEM, "");
+        return;
+    }
     union ninep_tmsg t = {.walk = {.fid = op->number}};
     t.walk.newfid = op->number = ninep__ffid_number(op->f);
     ninep__fcall(op, NINEP_TWALK, &t, 0, attach_copied);
@@ -70,11 +65,11 @@ static void attach(struct ninep__fop *op)
         ninep__ferror(op, p.afid != NINEP_NOFID ? CG_EAUTH : CG_EFIDINUSE, "");
         return;
     }
-    if (op->f->attaches == FOREIGN_ATTACHES_MAX) {
+    if (op->f->roots >= FOREIGN_ROOTS_MAX) {
         ninep__ferror(op, CG_ELIMIT, "too many attaches on this connection");
         return;
     }
-    if (!ninep__ffid_new(op, p.fid, NINEP_NOFID)) {
+    if (!ninep__ffid_new(op, p.fid, NULL)) {
         return;
     }
     while (p.aname.len && p.aname.data[0] == '/') { /* "/" is the default tree */
@@ -108,10 +103,10 @@ static void take_qids(struct ninep__fop *op, const union ninep_rmsg *r)
     struct ninep_attr a = op->fid->attr;
     for (op->at = 0; op->at < op->names.count && op->at < r->walk.attrs.count; op->at++) {
         ninep_get_attr(&it, &a);
-        op->qid[op->at] = ninep__fqid(&a);
+        op->qid[op->at] = ninep__fqid(op->f, &a);
     }
     if (op->newfid) {
-        op->newfid->attr = op->names.count ? a : first_attr(r);
+        op->newfid->attr = op->names.count ? a : ninep__fwalked(r);
     }
 }
 
@@ -137,7 +132,7 @@ static void partly_walked(struct ninep__fop *op, cg_err e, const union ninep_rms
         ninep__ferror(op, e, detail);
         return;
     }
-    ninep__ffid_free(op->newfid);
+    ninep__ffid_put(op->newfid);
     op->newfid = NULL;
     take_qids(op, r);
     send_walk(op);
@@ -169,13 +164,13 @@ static void climbed(struct ninep__fop *op, cg_err e, const union ninep_rmsg *r, 
         return;
     }
     if (e) {
-        ninep__ffid_free(op->newfid);
+        ninep__ffid_put(op->newfid);
         op->newfid = NULL;
         send_walk(op);
         return;
     }
-    op->newfid->attr = first_attr(r);
-    op->qid[op->at++] = ninep__fqid(&op->newfid->attr);
+    op->newfid->attr = ninep__fwalked(r);
+    op->qid[op->at++] = ninep__fqid(op->f, &op->newfid->attr);
     if (op->at < op->names.count) {
         climb(op);
         return;
@@ -187,14 +182,17 @@ static void climbed(struct ninep__fop *op, cg_err e, const union ninep_rmsg *r, 
 
 static void climb(struct ninep__fop *op)
 {
+    static const union ninep_rmsg nothing;
     struct ninep_names first = op->names;
+    struct cg_span next = first.name[op->at];
     first.count = (uint16_t)(op->at + 1);
-    cg_err e = ninep__ffid_path(op->newfid, op->fid->path, &first);
+    bool good = cg_span_is(next, "..") || cg_name_ok(next);
+    cg_err e = good ? ninep__ffid_path(op->newfid, op->fid->path, &first) : CG_EINVAL;
     if (e) {
-        ninep__ferror(op, e, "");
+        climbed(op, e, &nothing, "");
         return;
     }
-    ninep__fwalk_path(op, op->fid->root, op->newfid->path, climbed);
+    ninep__fwalk_path(op, op->fid->root->fid, op->newfid->path, climbed);
 }
 
 static void walk(struct ninep__fop *op)
@@ -205,8 +203,7 @@ static void walk(struct ninep__fop *op)
         ninep__ferror(op, CG_EPROTO, "malformed");
         return;
     }
-    op->fid = ninep__ffid_need(op, p.fid);
-    if (!op->fid) {
+    if (!ninep__ffid_take(op, p.fid)) {
         return;
     }
     if (p.newfid != p.fid && cg_map_get(&op->f->fids, &p.newfid)) {
@@ -279,8 +276,7 @@ static void read_file(struct ninep__fop *op)
         ninep__ferror(op, CG_EPROTO, "malformed");
         return;
     }
-    op->fid = ninep__ffid_need(op, p.fid);
-    if (!op->fid) {
+    if (!ninep__ffid_take(op, p.fid)) {
         return;
     }
     uint32_t most = op->f->msize - READ_HEAD;
@@ -301,14 +297,9 @@ static void read_file(struct ninep__fop *op)
     }
 }
 
-static void write_done(struct ninep__fop *op, cg_err e, const union ninep_rmsg *r,
-                       const char *detail)
+static void send_written(struct ninep__fop *op)
 {
-    if (e) {
-        ninep__ferror(op, e, detail);
-        return;
-    }
-    struct ninep_p_rwrite reply = {.count = r->write.count};
+    struct ninep_p_rwrite reply = {.count = op->count};
     struct cg_buf b;
     struct ninep_frame *f = ninep__freply(op, (uint32_t)ninep_size_p_rwrite(&reply), &b);
     if (f) {
@@ -317,18 +308,49 @@ static void write_done(struct ninep__fop *op, cg_err e, const union ninep_rmsg *
     }
 }
 
+static void write_synced(struct ninep__fop *op, cg_err e, const union ninep_rmsg *r,
+                         const char *detail)
+{
+    (void)r;
+    if (e) {
+        ninep__ferror(op, e, detail);
+    } else {
+        send_written(op);
+    }
+}
+
+static void write_done(struct ninep__fop *op, cg_err e, const union ninep_rmsg *r,
+                       const char *detail)
+{
+    if (e) {
+        ninep__ferror(op, e, detail);
+        return;
+    }
+    op->count = r->write.count;
+    if (op->fid->sync) {
+        union ninep_tmsg t = {.fsync = {.fid = op->fid->fid}};
+        ninep__fcall(op, NINEP_TFSYNC, &t, 0, write_synced);
+    } else {
+        send_written(op);
+    }
+}
+
 /* Written in order, since the size was said before. */
 static void write_xattr(struct ninep__fop *op, const struct ninep_p_twrite *p)
 {
     struct ninep__ffid *ff = op->fid;
-    union ninep_rmsg r = {.write = {.count = p->data.len}};
-    cg_err e = CG_OK;
     if (!ff->xattr_name || p->offset != ff->xattr.len ||
         p->data.len > ff->xattr_size - ff->xattr.len) {
-        e = CG_EINVAL;
+        ninep__ferror(op, CG_EINVAL, "an attribute is written in order, in the size that was said");
+        return;
     }
-    e = e ? e : cg_str_add(&ff->xattr, p->data.data, p->data.len);
-    write_done(op, e, &r, "the attribute is written in order, in the size that was said");
+    cg_err e = ninep__ffid_xattr(ff, p->data.data, p->data.len);
+    if (e) {
+        ninep__ferror(op, e, "");
+        return;
+    }
+    op->count = p->data.len;
+    send_written(op);
 }
 
 static void write_file(struct ninep__fop *op)
@@ -339,8 +361,7 @@ static void write_file(struct ninep__fop *op)
         ninep__ferror(op, CG_EPROTO, "malformed");
         return;
     }
-    op->fid = ninep__ffid_need(op, p.fid);
-    if (!op->fid) {
+    if (!ninep__ffid_take(op, p.fid)) {
         return;
     }
     if (op->fid->is_xattr) {
@@ -353,19 +374,19 @@ static void write_file(struct ninep__fop *op)
 
 /* ---- clunk, remove ---- */
 
+/* The client's number is free from the moment that the request came, whatever comes of it; requests
+ * that still work on the fid go on with what they hold. */
+
 static void clunked(struct ninep__fop *op, cg_err e, const union ninep_rmsg *r, const char *detail)
 {
     (void)r;
     if (e && !op->verdict) {
         op->verdict = cg_fail(&op->eb, e, "%s", detail);
     }
-    cg_map_del(&op->f->fids, &op->fid->num);
-    ninep__ffid_free(op->fid);
-    op->fid = NULL;
     ninep__fverdict(op);
 }
 
-void ninep__fclunk(struct ninep__fop *op)
+static void finish_clunk(struct ninep__fop *op)
 {
     struct cg_buf b = cg_buf_writer(op->clunk, sizeof op->clunk);
     cg_put_u32(&b, op->fid->fid);
@@ -373,14 +394,13 @@ void ninep__fclunk(struct ninep__fop *op)
     ninep__fcall(op, NINEP_TCLUNK, &t, 0, clunked);
 }
 
-/* Whatever came of it, the fid is clunked. */
 static void removed(struct ninep__fop *op, cg_err e, const union ninep_rmsg *r, const char *detail)
 {
     (void)r;
     if (e) {
         op->verdict = cg_fail(&op->eb, e, "%s", detail);
     }
-    ninep__fclunk(op);
+    finish_clunk(op);
 }
 
 static void remove_in_parent(struct ninep__fop *op, cg_err e, const union ninep_rmsg *r,
@@ -397,22 +417,19 @@ static void remove_in_parent(struct ninep__fop *op, cg_err e, const union ninep_
     ninep__fcall(op, NINEP_TREMOVE, &t, 0, removed);
 }
 
-void ninep__fremove(struct ninep__fop *op)
-{
-    ninep__fwalk_parent(op, remove_in_parent);
-}
-
-static void xattr_set(struct ninep__fop *op)
+/* Size 0 with REPLACE is how Linux removes one; with any other flags it sets an empty one. */
+static void set_xattr(struct ninep__fop *op)
 {
     struct ninep__ffid *ff = op->fid;
+    bool removes = ff->xattr_size == 0 && ff->xattr_flags == NINEP_XATTRFLAG_REPLACE;
     union ninep_tmsg t = {
         .xattrset = {.fid = ff->fid,
-                     .flags = ff->xattr_size ? ff->xattr_flags : NINEP_XATTRFLAG_REMOVE,
+                     .flags = removes ? NINEP_XATTRFLAG_REMOVE : ff->xattr_flags,
                      .name = cg_span_of(ff->xattr_name),
                      .value = {(const uint8_t *)ff->xattr.data, (uint32_t)ff->xattr.len}}};
     if (ff->xattr.len != ff->xattr_size) {
         op->verdict = cg_fail(&op->eb, CG_EINVAL, "the attribute was not written whole");
-        ninep__fclunk(op);
+        finish_clunk(op);
         return;
     }
     ninep__fcall(op, NINEP_TXATTRSET, &t, 0, removed);
@@ -426,16 +443,16 @@ static void clunk(struct ninep__fop *op, bool remove)
         ninep__ferror(op, CG_EPROTO, "malformed");
         return;
     }
-    op->fid = ninep__ffid_need(op, p.fid);
-    if (!op->fid) {
+    if (!ninep__ffid_take(op, p.fid)) {
         return;
     }
-    if (op->fid->xattr_name) {
-        xattr_set(op);
-    } else if (remove || op->fid->remove_on_clunk) {
-        ninep__fremove(op);
+    ninep__ffid_put(cg_map_del(&op->f->fids, &p.fid));
+    if (remove || op->fid->remove_on_clunk) {
+        ninep__fwalk_parent(op, remove_in_parent);
+    } else if (op->fid->xattr_name) {
+        set_xattr(op);
     } else {
-        ninep__fclunk(op);
+        finish_clunk(op);
     }
 }
 
@@ -446,6 +463,7 @@ void ninep__fbecome(struct ninep__fop *op, struct cg_span name, const struct nin
     op->fid->fid = op->number;
     op->fid->attr = *attr;
     op->fid->dir_cookie = op->fid->dir_offset = 0;
+    op->fid->open = true;
     cg_err e = ninep__ffid_path(op->fid, op->fid->path, &names);
     if (e) { /* then it can be used, but not removed or renamed */
         cg_log(CG_WARN, "a fid's path was not kept: %s", cg_err_text(e));

@@ -4,13 +4,17 @@
 #include <string.h>
 #include <sys/stat.h>
 
-struct ninep__ffid *ninep__ffid_need(struct ninep__fop *op, uint32_t num)
+bool ninep__ffid_take(struct ninep__fop *op, uint32_t num)
 {
     struct ninep__ffid *ff = cg_map_get(&op->f->fids, &num);
     if (!ff) {
         ninep__ferror(op, CG_EBADF, "");
+        return false;
     }
-    return ff;
+    ff->refs++;
+    ninep__ffid_put(op->fid);
+    op->fid = ff;
+    return true;
 }
 
 uint32_t ninep__ffid_number(struct ninep__foreign *f)
@@ -21,7 +25,7 @@ uint32_t ninep__ffid_number(struct ninep__foreign *f)
     return f->last_fid;
 }
 
-bool ninep__ffid_new(struct ninep__fop *op, uint32_t num, uint32_t root)
+bool ninep__ffid_new(struct ninep__fop *op, uint32_t num, struct ninep__froot *root)
 {
     if (cg_map_count(&op->f->fids) >= FOREIGN_FIDS_MAX) {
         ninep__ferror(op, CG_ELIMIT, "too many fids on this connection");
@@ -34,7 +38,11 @@ bool ninep__ffid_new(struct ninep__fop *op, uint32_t num, uint32_t root)
         ninep__ferror(op, CG_ENOMEM, "");
         return false;
     }
-    *ff = (struct ninep__ffid){.num = num, .fid = NINEP_NOFID, .root = root, .path = path};
+    *ff = (struct ninep__ffid){
+        .foreign = op->f, .refs = 1, .num = num, .fid = NINEP_NOFID, .root = root, .path = path};
+    if (root) {
+        root->refs++;
+    }
     op->newfid = ff;
     return true;
 }
@@ -50,19 +58,55 @@ cg_err ninep__ffid_commit(struct ninep__fop *op)
     op->newfid = NULL;
     if (old) {
         ninep__ffid_drop(op->f, old->fid);
-        ninep__ffid_free(old);
-        op->fid = op->fid == old ? ff : op->fid;
+        ninep__ffid_put(old);
     }
     return CG_OK;
 }
 
-void ninep__ffid_free(struct ninep__ffid *ff)
+bool ninep__ffid_root(struct ninep__ffid *ff, uint32_t fid)
 {
+    ff->root = cg_alloc(sizeof *ff->root);
+    if (ff->root) {
+        *ff->root = (struct ninep__froot){.fid = fid, .refs = 1};
+        ff->foreign->roots++;
+    }
+    return ff->root != NULL;
+}
+
+static void root_put(struct ninep__foreign *f, struct ninep__froot *root)
+{
+    if (root && --root->refs == 0) {
+        ninep__ffid_drop(f, root->fid);
+        f->roots--;
+        cg_free(root);
+    }
+}
+
+void ninep__ffid_put(struct ninep__ffid *ff)
+{
+    if (!ff || --ff->refs > 0) {
+        return;
+    }
+    root_put(ff->foreign, ff->root);
+    ff->foreign->xattr_bytes -= (uint32_t)ff->xattr.len;
     cg_str_fini(&ff->xattr);
     cg_free(ff->xattr_name);
     cg_free(ff->path);
     cg_free(ff);
 }
+
+cg_err ninep__ffid_xattr(struct ninep__ffid *ff, const void *data, uint32_t len)
+{
+    struct ninep__foreign *f = ff->foreign;
+    if (len > FOREIGN_XATTRS_BYTES_MAX - f->xattr_bytes) {
+        return CG_ELIMIT;
+    }
+    cg_err e = cg_str_add(&ff->xattr, data, len);
+    f->xattr_bytes += e ? 0 : len;
+    return e;
+}
+
+/* ---- paths ---- */
 
 /* dir followed by names, ".." taken lexically. */
 cg_err ninep__ffid_path(struct ninep__ffid *ff, const char *dir, const struct ninep_names *names)
@@ -96,6 +140,48 @@ const char *ninep__ffid_name(const struct ninep__ffid *ff)
 {
     const char *slash = strrchr(ff->path, '/');
     return !ff->path[0] ? "/" : slash ? slash + 1 : ff->path;
+}
+
+char *ninep__fjoin(const char *dir, struct cg_span name)
+{
+    struct cg_str s = {0};
+    cg_err e = cg_str_add(&s, dir, strlen(dir));
+    e = e || !s.len ? e : cg_str_add(&s, "/", 1);
+    e = e ? e : cg_str_add(&s, name.data, name.len);
+    if (e) {
+        cg_str_fini(&s);
+    }
+    return s.data;
+}
+
+char *ninep__fparent(const struct ninep__ffid *ff)
+{
+    const char *slash = strrchr(ff->path, '/');
+    return cg_strndup(ff->path, slash ? (size_t)(slash - ff->path) : 0);
+}
+
+void ninep__ffids_moved(struct ninep__fop *op)
+{
+    struct ninep__foreign *f = op->f;
+    uint32_t cursor = 0;
+    size_t len = op->from ? strlen(op->from) : 0;
+    if (!len || !op->to) {
+        return;
+    }
+    for (struct ninep__ffid *ff; (ff = cg_map_next(&f->fids, &cursor));) {
+        bool below = ff->root == op->fid->root && strncmp(ff->path, op->from, len) == 0 &&
+                     (ff->path[len] == '/' || !ff->path[len]);
+        const char *rest = below && ff->path[len] ? ff->path + len + 1 : NULL;
+        char *path = !below ? NULL
+                     : rest ? ninep__fjoin(op->to, cg_span_of(rest))
+                            : cg_strdup(op->to);
+        if (path && strlen(path) <= FOREIGN_PATH_BYTES_MAX) {
+            cg_free(ff->path);
+            ff->path = path;
+        } else {
+            cg_free(path);
+        }
+    }
 }
 
 /* ---- clunks that nobody waits for ---- */
@@ -195,12 +281,8 @@ static void name_seen(struct ninep__fop *op, cg_err e, const union ninep_rmsg *r
                       const char *detail)
 {
     if (!e) {
-        struct cg_buf it = ninep_list_iter(&r->walk.attrs);
-        struct ninep_attr a;
-        ninep_get_attr(&it, &a);
-        const struct ninep_xqid *was = &op->fid->attr.id;
-        if (a.id.file != was->file || a.id.volume != was->volume ||
-            a.id.generation != was->generation) {
+        struct ninep_xqid is = ninep__fwalked(r).id, was = op->fid->attr.id;
+        if (is.file != was.file || is.volume != was.volume || is.generation != was.generation) {
             e = CG_ESTALE;
             detail = "the name stands for another file now";
         }
@@ -216,6 +298,7 @@ static void parent_walked(struct ninep__fop *op, cg_err e, const union ninep_rms
         op->after(op, e, r, detail);
         return;
     }
+    op->dir_rights = ninep__fwalked(r).rights;
     union ninep_tmsg t = {.walk = {.fid = op->tmp, .newfid = NINEP_NOFID, .names = {.count = 1}}};
     t.walk.names.name[0] = cg_span_of(ninep__ffid_name(op->fid));
     ninep__fcall(op, NINEP_TWALK, &t, 0, name_seen);
@@ -223,16 +306,15 @@ static void parent_walked(struct ninep__fop *op, cg_err e, const union ninep_rms
 
 void ninep__fwalk_parent(struct ninep__fop *op, ninep__fstep *after)
 {
-    const char *slash = strrchr(op->fid->path, '/');
-    char *parent = cg_strndup(op->fid->path, slash ? (size_t)(slash - op->fid->path) : 0);
     static const union ninep_rmsg nothing;
+    char *parent = ninep__fparent(op->fid);
     op->last = after;
     if (!op->fid->path[0]) {
         after(op, CG_EPERM, &nothing, "the root has no name");
     } else if (!parent) {
         after(op, CG_ENOMEM, &nothing, "");
     } else {
-        ninep__fwalk_path(op, op->fid->root, parent, parent_walked);
+        ninep__fwalk_path(op, op->fid->root->fid, parent, parent_walked);
     }
     cg_free(parent);
 }

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define NS        UINT64_C(1000000000)
+#define SECOND    INT64_C(1000000000)
 #define HOST_USER (UINT64_C(1) << 63)
 
 enum {
@@ -18,6 +18,7 @@ enum {
     LOCK_SUCCESS = 0,
     LOCK_BLOCKED = 1,
     UNLINK_DIR = 0x200,
+    OPEN_SYNC = 0x1000 | 0x100000, /* O_DSYNC and O_SYNC */
     NOBODY = 65534,
 };
 
@@ -40,8 +41,7 @@ static bool take(struct ninep__fop *op, uint32_t fid)
         ninep__ferror(op, CG_EPROTO, "malformed");
         return false;
     }
-    op->fid = ninep__ffid_need(op, fid);
-    return op->fid != NULL;
+    return ninep__ffid_take(op, fid);
 }
 
 /* Sends a structure as the reply's body. */
@@ -72,12 +72,14 @@ static void opened(struct ninep__fop *op, cg_err e, const union ninep_rmsg *r, c
         return;
     }
     op->fid->attr = r->open.attr;
-    SEND(op, rlopen, .qid = ninep__fqid(&op->fid->attr));
+    op->fid->sync = op->perm & OPEN_SYNC;
+    SEND(op, rlopen, .qid = ninep__fqid(op->f, &op->fid->attr));
 }
 
 static void lopen(struct ninep__fop *op)
 {
     TAKE(op, tlopen, t);
+    op->perm = t.flags;
     union ninep_tmsg m = {
         .open = {.fid = op->fid->fid, .flags = known_flags(t.flags) & ~(uint32_t)NINEP_OPEN_EXCL}};
     ninep__fcall(op, NINEP_TOPEN, &m, 0, opened);
@@ -91,12 +93,14 @@ static void lcreated(struct ninep__fop *op, cg_err e, const union ninep_rmsg *r,
     }
     struct ninep_attr a = r->create.attr;
     ninep__fbecome(op, op->names.name[0], &a);
-    SEND(op, rlcreate, .qid = ninep__fqid(&a));
+    op->fid->sync = op->perm & OPEN_SYNC;
+    SEND(op, rlcreate, .qid = ninep__fqid(op->f, &a));
 }
 
 static void lcreate(struct ninep__fop *op)
 {
     TAKE(op, tlcreate, t);
+    op->perm = t.flags;
     op->names = (struct ninep_names){.count = 1, .name = {t.name}};
     op->number = ninep__ffid_number(op->f);
     union ninep_tmsg m = {.create = {.fid = op->fid->fid,
@@ -114,7 +118,7 @@ static void made(struct ninep__fop *op, cg_err e, const union ninep_rmsg *r, con
         ninep__ferror(op, e, detail);
         return;
     }
-    SEND(op, rmkdir, .qid = ninep__fqid(&r->create.attr));
+    SEND(op, rmkdir, .qid = ninep__fqid(op->f, &r->create.attr));
 }
 
 static void make(struct ninep__fop *op, struct cg_span name, uint32_t mode, uint64_t rdev,
@@ -165,6 +169,16 @@ static void linked(struct ninep__fop *op)
 
 /* ---- names ---- */
 
+static void renamed(struct ninep__fop *op, cg_err e, const union ninep_rmsg *r, const char *detail)
+{
+    if (!e) {
+        ninep__ffids_moved(op);
+    }
+    ninep__fdone(op, e, r, detail);
+}
+
+/* What is renamed by name: where fids of it stood, and shall stand. Under another attach they do
+ * not follow. */
 static void rename_at(struct ninep__fop *op)
 {
     struct ninep_l_trenameat t;
@@ -173,24 +187,18 @@ static void rename_at(struct ninep__fop *op)
         return;
     }
     uint32_t to = op->fid->fid;
+    const struct ninep__froot *root = op->fid->root;
+    op->to = ninep__fjoin(op->fid->path, t.newname);
     if (!take(op, t.dirfid)) {
         return;
     }
+    op->from = root == op->fid->root ? ninep__fjoin(op->fid->path, t.name) : NULL;
     union ninep_tmsg m = {
         .rename = {.fid = op->fid->fid, .newfid = to, .name = t.name, .newname = t.newname}};
-    ninep__fcall(op, NINEP_TRENAME, &m, 0, ninep__fdone);
+    ninep__fcall(op, NINEP_TRENAME, &m, 0, renamed);
 }
 
-/* Trename: the fid is the file; op->number is our fid of the new folder, names[0] the new name. */
-static void file_renamed(struct ninep__fop *op, cg_err e, const union ninep_rmsg *r,
-                         const char *detail)
-{
-    if (!e) { /* op->path is where its new folder was when it was named */
-        e = ninep__ffid_path(op->fid, op->path, &op->names);
-    }
-    ninep__fdone(op, e, r, detail);
-}
-
+/* Trename: the fid is the file; op->count is the new folder's fid, names[0] the new name. */
 static void rename_from_parent(struct ninep__fop *op, cg_err e, const union ninep_rmsg *r,
                                const char *detail)
 {
@@ -199,17 +207,13 @@ static void rename_from_parent(struct ninep__fop *op, cg_err e, const union nine
         ninep__fdone(op, e ? e : CG_EBADF, r, detail);
         return;
     }
-    cg_free(op->path);
-    op->path = cg_strdup(dir->path);
-    if (!op->path) {
-        ninep__ferror(op, CG_ENOMEM, "");
-        return;
-    }
+    op->from = dir->root == op->fid->root ? cg_strdup(op->fid->path) : NULL;
+    op->to = ninep__fjoin(dir->path, op->names.name[0]);
     union ninep_tmsg m = {.rename = {.fid = op->tmp,
                                      .newfid = dir->fid,
                                      .name = cg_span_of(ninep__ffid_name(op->fid)),
                                      .newname = op->names.name[0]}};
-    ninep__fcall(op, NINEP_TRENAME, &m, 0, file_renamed);
+    ninep__fcall(op, NINEP_TRENAME, &m, 0, renamed);
 }
 
 static void rename_file(struct ninep__fop *op)
@@ -258,6 +262,17 @@ static uint64_t linux_dev(uint64_t rdev)
     return (minor & 0xff) | major << 8 | (minor & ~UINT64_C(0xff)) << 12;
 }
 
+/* Seconds and the rest, also of times before 1970. */
+static uint64_t whole_seconds(int64_t ns)
+{
+    return (uint64_t)(ns / SECOND - (ns % SECOND < 0));
+}
+
+static uint64_t rest_of_second(int64_t ns)
+{
+    return (uint64_t)(ns % SECOND + (ns % SECOND < 0 ? SECOND : 0));
+}
+
 static void attr_known(struct ninep__fop *op, cg_err e, const union ninep_rmsg *r,
                        const char *detail)
 {
@@ -267,15 +282,15 @@ static void attr_known(struct ninep__fop *op, cg_err e, const union ninep_rmsg *
     }
     const struct ninep_attr *a = &r->getattr.attr;
     op->fid->attr = *a;
-    SEND(op, rgetattr, .valid = VALID_BASIC | (a->btime ? VALID_BTIME : 0), .qid = ninep__fqid(a),
-         .mode = a->mode, .uid = user_number(a->owner), .gid = user_number(a->group),
-         .nlink = a->nlink, .rdev = linux_dev(a->rdev), .size = a->size, .blksize = a->blksize,
-         .blocks = a->blocks, .atime_sec = (uint64_t)a->atime / NS,
-         .atime_nsec = (uint64_t)a->atime % NS, .mtime_sec = (uint64_t)a->mtime / NS,
-         .mtime_nsec = (uint64_t)a->mtime % NS, .ctime_sec = (uint64_t)a->ctime / NS,
-         .ctime_nsec = (uint64_t)a->ctime % NS, .btime_sec = (uint64_t)a->btime / NS,
-         .btime_nsec = (uint64_t)a->btime % NS, .gen = a->id.generation,
-         .data_version = a->id.change);
+    SEND(op, rgetattr, .valid = VALID_BASIC | (a->btime ? VALID_BTIME : 0),
+         .qid = ninep__fqid(op->f, a), .mode = a->mode, .uid = user_number(a->owner),
+         .gid = user_number(a->group), .nlink = a->nlink, .rdev = linux_dev(a->rdev),
+         .size = a->size, .blksize = a->blksize, .blocks = a->blocks,
+         .atime_sec = whole_seconds(a->atime), .atime_nsec = rest_of_second(a->atime),
+         .mtime_sec = whole_seconds(a->mtime), .mtime_nsec = rest_of_second(a->mtime),
+         .ctime_sec = whole_seconds(a->ctime), .ctime_nsec = rest_of_second(a->ctime),
+         .btime_sec = whole_seconds(a->btime), .btime_nsec = rest_of_second(a->btime),
+         .gen = a->id.generation, .data_version = a->id.change);
 }
 
 static void get_attr(struct ninep__fop *op)
@@ -303,8 +318,8 @@ static void set_attr(struct ninep__fop *op)
                                       .owner = HOST_USER | t.uid,
                                       .group = HOST_USER | t.gid,
                                       .size = t.size,
-                                      .atime = (int64_t)(t.atime_sec * NS + t.atime_nsec),
-                                      .mtime = (int64_t)(t.mtime_sec * NS + t.mtime_nsec)}};
+                                      .atime = (int64_t)(t.atime_sec * SECOND + t.atime_nsec),
+                                      .mtime = (int64_t)(t.mtime_sec * SECOND + t.mtime_nsec)}};
     if (!valid) { /* only ctime, which every change sets */
         ninep__fempty(op);
         return;
@@ -347,7 +362,7 @@ static void xattr_known(struct ninep__fop *op, cg_err e, const union ninep_rmsg 
                         const char *detail)
 {
     struct ninep__ffid *ff = op->newfid;
-    e = e ? e : cg_str_add(&ff->xattr, r->xattrget.value.data, r->xattrget.value.len);
+    e = e ? e : ninep__ffid_xattr(ff, r->xattrget.value.data, r->xattrget.value.len);
     if (e) {
         ninep__ferror(op, e, detail);
         return;
@@ -397,14 +412,16 @@ static void xattr_walk(struct ninep__fop *op)
 static void xattr_create(struct ninep__fop *op)
 {
     TAKE(op, txattrcreate, t);
-    char *name = cg_strndup((const char *)t.name.data, t.name.len);
-    if (!name || t.size > FOREIGN_XATTR_BYTES_MAX) {
-        cg_free(name);
-        ninep__ferror(op, name ? CG_ERANGE : CG_ENOMEM, "");
+    bool named = t.name.len && !memchr(t.name.data, 0, t.name.len);
+    cg_err e = op->fid->is_xattr                  ? CG_EBUSY /* it is an attribute's already */
+               : !named                           ? CG_EINVAL
+               : t.size > FOREIGN_XATTR_BYTES_MAX ? CG_ERANGE
+                                                  : CG_OK;
+    char *name = e ? NULL : cg_strndup((const char *)t.name.data, t.name.len);
+    if (!name) {
+        ninep__ferror(op, e ? e : CG_ENOMEM, "");
         return;
     }
-    cg_free(op->fid->xattr_name);
-    op->fid->xattr.len = 0;
     op->fid->xattr_name = name;
     op->fid->xattr_flags = t.flags & (NINEP_XATTRFLAG_CREATE | NINEP_XATTRFLAG_REPLACE);
     op->fid->xattr_size = t.size;
@@ -412,7 +429,46 @@ static void xattr_create(struct ninep__fop *op)
     ninep__fempty(op);
 }
 
-/* ---- directories ---- */
+/* ---- directories: Linux expects "." and ".." from the server ---- */
+
+/* Offsets no file server uses as cookies: after "." and after "..". */
+static const uint64_t AFTER_DOT = UINT64_C(1) << 62, AFTER_DOTDOT = (UINT64_C(1) << 62) + 1;
+
+static bool put_entry(struct cg_buf *b, const struct ninep_dirent *d)
+{
+    struct cg_buf before = *b;
+    ninep_put_dirent(b, d);
+    if (b->bad) {
+        *b = before;
+        return false;
+    }
+    return true;
+}
+
+static bool put_dots(struct ninep__fop *op, struct cg_buf *b)
+{
+    struct ninep_dirent dot = {
+        .qid = op->qid[0], .offset = AFTER_DOT, .type = S_IFDIR >> 12, .name = cg_span_of(".")};
+    struct ninep_dirent up = {
+        .qid = op->qid[1], .offset = AFTER_DOTDOT, .type = S_IFDIR >> 12, .name = cg_span_of("..")};
+    return (op->offset != 0 || put_entry(b, &dot)) &&
+           ((op->offset != 0 && op->offset != AFTER_DOT) || put_entry(b, &up));
+}
+
+static void put_entries(struct ninep__fop *op, struct cg_buf *b, const union ninep_rmsg *r)
+{
+    struct cg_buf it = ninep_list_iter(&r->readdir.entries);
+    bool room = put_dots(op, b);
+    for (uint16_t i = 0; room && i < r->readdir.entries.count; i++) {
+        struct ninep_entry entry;
+        ninep_get_entry(&it, &entry);
+        struct ninep_dirent d = {.qid = ninep__fqid(op->f, &entry.attr),
+                                 .offset = entry.cookie,
+                                 .type = (uint8_t)((entry.attr.mode & S_IFMT) >> 12),
+                                 .name = entry.name};
+        room = put_entry(b, &d);
+    }
+}
 
 static void dir_read(struct ninep__fop *op, cg_err e, const union ninep_rmsg *r, const char *detail)
 {
@@ -420,51 +476,75 @@ static void dir_read(struct ninep__fop *op, cg_err e, const union ninep_rmsg *r,
         ninep__ferror(op, e, detail);
         return;
     }
-    struct cg_buf it = ninep_list_iter(&r->readdir.entries), b;
+    struct cg_buf b;
     struct ninep_frame *f = ninep__freply(op, 4 + op->count, &b);
     if (!f) {
         return;
     }
     cg_put_u32(&b, 0);
-    for (uint16_t i = 0; i < r->readdir.entries.count; i++) {
-        struct ninep_entry entry;
-        ninep_get_entry(&it, &entry);
-        struct ninep_dirent d = {.qid = ninep__fqid(&entry.attr),
-                                 .offset = entry.cookie,
-                                 .type = (uint8_t)((entry.attr.mode & S_IFMT) >> 12),
-                                 .name = entry.name};
-        struct cg_buf before = b;
-        ninep_put_dirent(&b, &d);
-        if (b.bad) {
-            b = before;
-            break;
-        }
+    put_entries(op, &b, r);
+    if (b.pos == 4 && r->readdir.entries.count) { /* nothing would mean the end */
+        ninep_frame_free(f);
+        ninep__ferror(op, CG_EINVAL, "count has no room for one entry");
+        return;
     }
     struct cg_buf size = cg_buf_writer(b.base, 4);
     cg_put_u32(&size, (uint32_t)b.pos - 4);
     ninep__fsend(op, f, &b);
 }
 
-static void read_dir(struct ninep__fop *op)
+static void list_dir(struct ninep__fop *op)
 {
     enum { ENTRIES_BYTES_MIN = 1024 };
+    bool dots = op->offset == AFTER_DOT || op->offset == AFTER_DOTDOT;
+    union ninep_tmsg m = {
+        .readdir = {.fid = op->fid->fid,
+                    .cookie = dots ? 0 : op->offset,
+                    .count = op->count < ENTRIES_BYTES_MIN ? ENTRIES_BYTES_MIN : op->count}};
+    ninep__fcall(op, NINEP_TREADDIR, &m, 0, dir_read);
+}
+
+/* A folder that cannot be found is shown as its own parent. */
+static void parent_known(struct ninep__fop *op, cg_err e, const union ninep_rmsg *r,
+                         const char *detail)
+{
+    (void)detail;
+    struct ninep_attr up = e ? op->fid->attr : ninep__fwalked(r);
+    op->qid[1] = ninep__fqid(op->f, &up);
+    list_dir(op);
+}
+
+static void read_dir(struct ninep__fop *op)
+{
     TAKE(op, treaddir, t);
     uint32_t most = op->f->msize - NINEP_P_HEADER_BYTES - 4;
     op->count = t.count < most ? t.count : most;
-    uint32_t count = op->count < ENTRIES_BYTES_MIN ? ENTRIES_BYTES_MIN : op->count;
-    union ninep_tmsg m = {.readdir = {.fid = op->fid->fid, .cookie = t.offset, .count = count}};
-    ninep__fcall(op, NINEP_TREADDIR, &m, 0, dir_read);
+    op->offset = t.offset;
+    if (t.offset != 0 && t.offset != AFTER_DOT) {
+        list_dir(op);
+        return;
+    }
+    op->qid[0] = ninep__fqid(op->f, &op->fid->attr);
+    char *parent = ninep__fparent(op->fid);
+    if (parent) {
+        ninep__fwalk_path(op, op->fid->root->fid, parent, parent_known);
+    } else {
+        ninep__ferror(op, CG_ENOMEM, "");
+    }
+    cg_free(parent);
 }
 
 /* ---- locks: an owner is a process of a client ---- */
 
+/* The process in the low half, where Rgetlock finds it again; the client's name spread over the
+ * other. */
 static uint64_t lock_owner(uint32_t process, struct cg_span client)
 {
     uint64_t h = 14695981039346656037u; /* FNV-1a, 64 bits; only equality counts */
     for (uint32_t i = 0; i < client.len; i++) {
         h = (h ^ client.data[i]) * 1099511628211u;
     }
-    return (h ^ process) * 1099511628211u;
+    return (h & ~(uint64_t)UINT32_MAX) | process;
 }
 
 static void locked(struct ninep__fop *op, cg_err e, const union ninep_rmsg *r, const char *detail)
@@ -489,6 +569,8 @@ static void lock_file(struct ninep__fop *op)
     ninep__fcall(op, NINEP_TLOCK, &m, 0, locked);
 }
 
+/* Who holds it is known by number when it is a process of this connection, whose processes share
+ * one client name as a rule. When nothing is in the way the question is sent back. */
 static void lock_known(struct ninep__fop *op, cg_err e, const union ninep_rmsg *r,
                        const char *detail)
 {
@@ -497,13 +579,20 @@ static void lock_known(struct ninep__fop *op, cg_err e, const union ninep_rmsg *
         return;
     }
     const struct ninep_rgetlock *l = &r->getlock;
-    SEND(op, rgetlock, .type = l->type, .start = l->start, .length = l->length,
-         .proc_id = l->local ? (uint32_t)l->owner : 0);
+    const struct ninep_tgetlock *asked = &op->req->pub.t.getlock;
+    bool none = l->type == NINEP_LOCKTYPE_UNLOCK;
+    SEND(op, rgetlock, .type = l->type, .start = none ? asked->start : l->start,
+         .length = none ? asked->length : l->length,
+         .proc_id = none       ? (uint32_t)asked->owner
+                    : l->local ? (uint32_t)l->owner
+                               : 0,
+         .client_id = none || l->local ? op->names.name[0] : (struct cg_span){0});
 }
 
 static void get_lock(struct ninep__fop *op)
 {
     TAKE(op, tgetlock, t);
+    op->names.name[0] = t.client_id;
     union ninep_tmsg m = {.getlock = {.fid = op->fid->fid,
                                       .kind = NINEP_LOCKKIND_POSIX,
                                       .type = t.type,
@@ -536,5 +625,5 @@ void ninep__fdialect_l(struct ninep__fop *op)
             return;
         }
     }
-    ninep__ferror(op, CG_EUNKNOWNMSG, "");
+    ninep__ferror(op, CG_EOPNOTSUPP, ""); /* by which Linux knows that it must do without */
 }

@@ -12,12 +12,11 @@ enum {
     OEXEC = 3,
     OTRUNC = 0x10,
     ORCLOSE = 0x40,
-    DMTMP_AND_SUCH =
-        0x7e000000, /* kinds of files that are not made: append, exclusive, mount, auth */
 };
 #define DMDIR    0x80000000u
 #define DMAPPEND 0x40000000u
 #define DMEXCL   0x20000000u
+#define DMTMP    0x04000000u /* a hint: not to be in backups */
 
 #define NS INT64_C(1000000000)
 
@@ -32,7 +31,7 @@ static uint32_t open_flags(uint8_t mode)
 
 static void send_open(struct ninep__fop *op, const struct ninep_attr *a)
 {
-    struct ninep_p_ropen reply = {.qid = ninep__fqid(a)};
+    struct ninep_p_ropen reply = {.qid = ninep__fqid(op->f, a)};
     struct cg_buf b;
     struct ninep_frame *f = ninep__freply(op, (uint32_t)ninep_size_p_ropen(&reply), &b);
     if (f) {
@@ -48,23 +47,50 @@ static void opened(struct ninep__fop *op, cg_err e, const union ninep_rmsg *r, c
         return;
     }
     op->fid->attr = r->open.attr;
+    op->fid->open = true;
+    op->fid->remove_on_clunk = op->mode & ORCLOSE;
     send_open(op, &r->open.attr);
+}
+
+static void do_open(struct ninep__fop *op)
+{
+    union ninep_tmsg t = {.open = {.fid = op->fid->fid, .flags = open_flags(op->mode)}};
+    ninep__fcall(op, NINEP_TOPEN, &t, 0, opened);
+}
+
+/* To remove on close one must be allowed to remove. */
+static void open_if_removable(struct ninep__fop *op, cg_err e, const union ninep_rmsg *r,
+                              const char *detail)
+{
+    (void)r;
+    if (e) {
+        ninep__ferror(op, e, detail);
+    } else if (!(op->dir_rights & NINEP_RIGHTS_WRITE)) {
+        ninep__ferror(op, CG_EPERM, "the file may not be removed");
+    } else {
+        do_open(op);
+    }
 }
 
 static void open_file(struct ninep__fop *op)
 {
     struct ninep_p_topen p;
     ninep_get_p_topen(&op->body, &p);
-    op->fid = op->body.bad ? NULL : ninep__ffid_need(op, p.fid);
-    if (!op->fid) {
-        if (op->body.bad) {
-            ninep__ferror(op, CG_EPROTO, "malformed");
-        }
+    if (op->body.bad) {
+        ninep__ferror(op, CG_EPROTO, "malformed");
         return;
     }
-    op->fid->remove_on_clunk = p.mode & ORCLOSE;
-    union ninep_tmsg t = {.open = {.fid = op->fid->fid, .flags = open_flags(p.mode)}};
-    ninep__fcall(op, NINEP_TOPEN, &t, 0, opened);
+    if (!ninep__ffid_take(op, p.fid)) {
+        return;
+    }
+    op->mode = p.mode;
+    if (!(p.mode & ORCLOSE)) {
+        do_open(op);
+    } else if (S_ISDIR(op->fid->attr.mode)) {
+        ninep__ferror(op, CG_EISDIR, "");
+    } else {
+        ninep__fwalk_parent(op, open_if_removable);
+    }
 }
 
 static void created(struct ninep__fop *op, cg_err e, const union ninep_rmsg *r, const char *detail)
@@ -75,31 +101,52 @@ static void created(struct ninep__fop *op, cg_err e, const union ninep_rmsg *r, 
     }
     struct ninep_attr a = r->create.attr;
     ninep__fbecome(op, op->names.name[0], &a);
+    op->fid->remove_on_clunk = op->mode & ORCLOSE;
     send_open(op, &a);
+}
+
+/* A new file has no permissions that its folder has not: of a file's, execution is not masked. */
+static void create_in(struct ninep__fop *op, cg_err e, const union ninep_rmsg *r,
+                      const char *detail)
+{
+    if (e) {
+        ninep__ferror(op, e, detail);
+        return;
+    }
+    bool dir = op->perm & DMDIR;
+    uint32_t mask = dir ? 0777 : 0666, folder = r->getattr.attr.mode;
+    op->number = ninep__ffid_number(op->f);
+    union ninep_tmsg t = {
+        .create = {.fid = op->fid->fid,
+                   .newfid = op->number,
+                   .flags = open_flags(op->mode) | NINEP_OPEN_EXCL,
+                   .mode = (op->perm & 0777 & (~mask | folder)) | (dir ? S_IFDIR : S_IFREG),
+                   .name = op->names.name[0]}};
+    ninep__fcall(op, NINEP_TCREATE, &t, 0, created);
 }
 
 static void create(struct ninep__fop *op)
 {
     struct ninep_p_tcreate p;
     ninep_get_p_tcreate(&op->body, &p);
-    if (op->body.bad || p.perm & DMTMP_AND_SUCH & ~DMAPPEND & ~DMEXCL) {
-        ninep__ferror(op, op->body.bad ? CG_EPROTO : CG_EOPNOTSUPP, "");
+    bool plain = (p.perm & ~(DMDIR | DMTMP | 0777)) == 0;
+    bool dir_written = p.perm & DMDIR && (p.mode & (3 | OTRUNC | ORCLOSE)) != OREAD;
+    if (op->body.bad || !plain || dir_written) {
+        ninep__ferror(op,
+                      op->body.bad  ? CG_EPROTO
+                      : dir_written ? CG_EISDIR
+                                    : CG_EOPNOTSUPP,
+                      plain ? "" : "append-only, exclusive and other kinds are not made");
         return;
     }
-    op->fid = ninep__ffid_need(op, p.fid);
-    if (!op->fid) {
+    if (!ninep__ffid_take(op, p.fid)) {
         return;
     }
-    bool dir = p.perm & DMDIR;
     op->names = (struct ninep_names){.count = 1, .name = {p.name}};
-    op->number = ninep__ffid_number(op->f);
-    op->fid->remove_on_clunk = p.mode & ORCLOSE;
-    union ninep_tmsg t = {.create = {.fid = op->fid->fid,
-                                     .newfid = op->number,
-                                     .flags = open_flags(p.mode) | NINEP_OPEN_EXCL,
-                                     .mode = (p.perm & 0777) | (dir ? S_IFDIR : S_IFREG),
-                                     .name = p.name}};
-    ninep__fcall(op, NINEP_TCREATE, &t, 0, created);
+    op->perm = p.perm;
+    op->mode = p.mode;
+    union ninep_tmsg t = {.getattr = {.fid = op->fid->fid}};
+    ninep__fcall(op, NINEP_TGETATTR, &t, 0, create_in);
 }
 
 /* ---- stat records ---- */
@@ -122,10 +169,11 @@ static struct cg_span owner_name(uint64_t principal, struct owner *out)
     return (struct cg_span){(const uint8_t *)out->text + at, (uint32_t)(sizeof out->text - at)};
 }
 
-static void put_stat(struct cg_buf *b, const struct ninep_attr *a, struct cg_span name)
+static void put_stat(struct ninep__foreign *f, struct cg_buf *b, const struct ninep_attr *a,
+                     struct cg_span name)
 {
     struct owner uid, gid;
-    struct ninep_stat s = {.qid = ninep__fqid(a),
+    struct ninep_stat s = {.qid = ninep__fqid(f, a),
                            .mode = (a->mode & 0777) | (S_ISDIR(a->mode) ? DMDIR : 0),
                            .atime = (uint32_t)(a->atime / NS),
                            .mtime = (uint32_t)(a->mtime / NS),
@@ -155,7 +203,7 @@ static void stat_known(struct ninep__fop *op, cg_err e, const union ninep_rmsg *
         return;
     }
     cg_put_u16(&b, 0);
-    put_stat(&b, &r->getattr.attr, cg_span_of(ninep__ffid_name(op->fid)));
+    put_stat(op->f, &b, &r->getattr.attr, cg_span_of(ninep__ffid_name(op->fid)));
     struct cg_buf size = cg_buf_writer(b.base, 2);
     cg_put_u16(&size, (uint16_t)(b.pos - 2));
     ninep__fsend(op, f, &b);
@@ -165,12 +213,11 @@ static void stat_file(struct ninep__fop *op)
 {
     struct ninep_p_tstat p;
     ninep_get_p_tstat(&op->body, &p);
-    op->fid = op->body.bad ? NULL : ninep__ffid_need(op, p.fid);
-    if (op->fid) {
+    if (op->body.bad) {
+        ninep__ferror(op, CG_EPROTO, "malformed");
+    } else if (ninep__ffid_take(op, p.fid)) {
         union ninep_tmsg t = {.getattr = {.fid = op->fid->fid}};
         ninep__fcall(op, NINEP_TGETATTR, &t, 0, stat_known);
-    } else if (op->body.bad) {
-        ninep__ferror(op, CG_EPROTO, "malformed");
     }
 }
 
@@ -193,7 +240,7 @@ static void dir_read(struct ninep__fop *op, cg_err e, const union ninep_rmsg *r,
         struct ninep_entry entry;
         ninep_get_entry(&it, &entry);
         struct cg_buf before = b;
-        put_stat(&b, &entry.attr, entry.name);
+        put_stat(op->f, &b, &entry.attr, entry.name);
         if (b.bad) {
             b = before;
             break;
@@ -216,6 +263,10 @@ void ninep__fread_dir_p(struct ninep__fop *op)
 {
     enum { ENTRIES_BYTES_MAX = 65536, ENTRIES_BYTES_MIN = 1024 };
     struct ninep__ffid *ff = op->fid;
+    if (!ff->open) {
+        ninep__ferror(op, CG_EBADF, "the directory is not open");
+        return;
+    }
     if (op->offset == 0) {
         ff->dir_cookie = ff->dir_offset = 0;
     }
@@ -236,8 +287,7 @@ void ninep__fread_dir_p(struct ninep__fop *op)
 static void renamed(struct ninep__fop *op, cg_err e, const union ninep_rmsg *r, const char *detail)
 {
     if (!e) {
-        struct ninep_names names = {.count = 2, .name = {cg_span_of(".."), op->stat.name}};
-        e = ninep__ffid_path(op->fid, op->fid->path, &names);
+        ninep__ffids_moved(op);
     }
     ninep__fdone(op, e, r, detail);
 }
@@ -245,10 +295,14 @@ static void renamed(struct ninep__fop *op, cg_err e, const union ninep_rmsg *r, 
 static void rename_in_parent(struct ninep__fop *op, cg_err e, const union ninep_rmsg *r,
                              const char *detail)
 {
-    if (e) {
-        ninep__fdone(op, e, r, detail);
+    char *parent = e ? NULL : ninep__fparent(op->fid);
+    if (!parent) {
+        ninep__fdone(op, e ? e : CG_ENOMEM, r, detail);
         return;
     }
+    op->from = cg_strdup(op->fid->path);
+    op->to = ninep__fjoin(parent, op->stat.name);
+    cg_free(parent);
     union ninep_tmsg t = {.rename = {.fid = op->tmp,
                                      .newfid = op->tmp,
                                      .flags = NINEP_RENAMEFLAG_NOREPLACE,
@@ -274,11 +328,26 @@ static struct ninep_tsetattr changes(const struct ninep__fop *op)
     struct ninep_tsetattr t = {.fid = op->fid->fid,
                                .mode = s->mode & 0777,
                                .size = s->length,
+                               .atime = (int64_t)s->atime * NS,
                                .mtime = (int64_t)s->mtime * NS};
     t.valid = (s->mode != UINT32_MAX ? NINEP_SETATTR_MODE : 0) |
               (s->length != UINT64_MAX ? NINEP_SETATTR_SIZE : 0) |
+              (s->atime != UINT32_MAX ? NINEP_SETATTR_ATIME : 0) |
               (s->mtime != UINT32_MAX ? NINEP_SETATTR_MTIME : 0);
     return t;
+}
+
+/* What a Twstat must not say; the kind of a file is told by the high bits of its mode. */
+static const char *refusal(const struct ninep__fop *op)
+{
+    const struct ninep_stat *s = &op->stat;
+    uint32_t kind = S_ISDIR(op->fid->attr.mode) ? DMDIR : 0;
+    kind |= op->fid->attr.id.type & NINEP_QTYPE_APPEND ? DMAPPEND : 0;
+    kind |= op->fid->attr.id.type & NINEP_QTYPE_EXCLUSIVE ? DMEXCL : 0;
+    return s->uid.len || s->gid.len || s->muid.len ? "owners are not changed through 9P2000"
+           : s->mode != UINT32_MAX && (s->mode & ~(DMTMP | 0777)) != kind
+               ? "a file's kind is not changed"
+               : NULL;
 }
 
 static void wstat(struct ninep__fop *op)
@@ -292,12 +361,12 @@ static void wstat(struct ninep__fop *op)
         ninep__ferror(op, CG_EPROTO, "malformed");
         return;
     }
-    op->fid = ninep__ffid_need(op, p.fid);
-    if (!op->fid) {
+    if (!ninep__ffid_take(op, p.fid)) {
         return;
     }
-    if (op->stat.uid.len || op->stat.gid.len) {
-        ninep__ferror(op, CG_EPERM, "owners are not changed through 9P2000");
+    const char *why = refusal(op);
+    if (why) {
+        ninep__ferror(op, CG_EPERM, why);
         return;
     }
     union ninep_tmsg t = {.setattr = changes(op)};

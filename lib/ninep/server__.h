@@ -146,6 +146,7 @@ struct ninep__fid {
     bool bound; /* its number finds it */
     bool ready; /* the file server knows it */
     bool opening;
+    bool attached; /* made by Tattach */
     uint32_t mode;
     uint64_t expires_ns; /* wall clock; 0: never */
 };

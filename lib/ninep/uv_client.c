@@ -70,7 +70,12 @@ static void link_up(struct link *l, const struct ninep_peer *peer)
 
 static void io_end(struct glue__io *io, cg_err why, const char *detail)
 {
-    link_failed(CG_CONTAINER(io, struct link, io), why, detail);
+    struct link *l = CG_CONTAINER(io, struct link, io);
+    if (l->owner) {
+        link_failed(l, why, detail);
+    } else {
+        glue__io_close(io);
+    }
 }
 
 /* The gate's answer: ok NODE_KEY_HEX BINDING_HEX, or error CODE TEXT. */
@@ -175,7 +180,12 @@ static void on_send(void *ctx, struct ninep_frame *f)
 static void on_disconnect(void *ctx)
 {
     struct uv_client *u = ctx;
-    drop(u->link);
+    struct link *l = u->link;
+    if (l) { /* what was sent last shall still go out */
+        l->owner = NULL;
+        u->link = NULL;
+        glue__io_finish(&l->io);
+    }
 }
 
 /* ---- what passes through to the caller ---- */

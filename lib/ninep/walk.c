@@ -55,6 +55,7 @@ static void attached(struct ninep__req *req, cg_err e)
     struct ninep__fid *f = req->made;
     if (e == CG_OK) {
         f->ready = true; /* the file server knows it: it is clunked even if the path fails */
+        f->attached = true;
         e = attach_path(req, f);
         f->mode = req->pub.r.attach.attr.mode;
     }

@@ -124,6 +124,7 @@ struct ns__obj {
     uint32_t refs;
     bool settled; /* the identity is known: it is in tree->objs */
     cg_err dead;  /* its create failed: every operation answers this */
+    bool was_root; /* of the tree, in this or an earlier session: paths begin here */
     struct cg_list idle_link;
     /* a path that led here */
     struct ns__obj *up; /* counted */

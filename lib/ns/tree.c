@@ -158,6 +158,7 @@ static void came_up(struct ns__tree *t)
         }
     }
     root->attr = *a;
+    root->was_root = true;
     if (root != old) {
         ns__obj_ref(root);
         t->root = root;
@@ -324,9 +325,11 @@ bool ns__fid_live(const struct ns__obj *o)
     return o == t->root || (o->fid_state == NS__FID_LIVE && o->fid_session == t->session);
 }
 
+/* The root may be another file since the server was restarted; it is the root nevertheless. */
 static uint32_t fid_of(const struct ns__obj *o)
 {
-    return o == o->tree->root ? ninep_client_root(o->tree->client) : o->fid;
+    bool own = o != o->tree->root && ns__fid_live(o);
+    return own ? o->fid : ninep_client_root(o->tree->client);
 }
 
 void ns__fid_drop(struct ns__obj *o)
@@ -433,7 +436,7 @@ static bool step_sure(struct ns__obj *o)
 static uint32_t route(struct ns__obj *o, struct ns__obj **at, bool *sure)
 {
     uint32_t n = 0;
-    for (*sure = true; !ns__fid_live(o); o = o->up) {
+    for (*sure = true; !ns__fid_live(o) && !o->was_root; o = o->up) {
         if (!o->up || n + 1 >= NS_DEPTH_MAX) {
             return 0;
         }

@@ -146,6 +146,18 @@ static void a_silent_holder_is_waited_for_no_longer_than_its_term(void **state)
     assert_int_equal(ev.id.file, id.file);
 }
 
+static void a_holder_that_goes_away_is_not_waited_for(void **state)
+{
+    (void)state;
+    assert_int_equal(lease(&a, 1, NULL), NINEP_LEASE_READ);
+    send_write(&b, "new");
+    assert_null(hand_take(&b, WRITE));
+    assert_int_equal(hand_clunk(&a, 1), CG_OK); /* another fid: nothing */
+    assert_null(hand_take(&b, WRITE));
+    assert_int_equal(hand_clunk(&a, 0), CG_OK);
+    code_is(&b, WRITE, CG_OK);
+}
+
 static void a_talking_holder_that_was_told_is_waited_for_one_term(void **state)
 {
     (void)state;
@@ -523,6 +535,7 @@ int main(void)
         TEST(a_mutation_waits_for_the_release),
         TEST(ones_own_leases_stay),
         TEST(a_silent_holder_is_waited_for_no_longer_than_its_term),
+        TEST(a_holder_that_goes_away_is_not_waited_for),
         TEST(a_talking_holder_that_was_told_is_waited_for_one_term),
         TEST(a_session_that_does_not_listen_is_cut_off),
         TEST(an_event_that_was_lost_does_not_count),

@@ -243,6 +243,10 @@ static void an_answer_may_close_its_stream(void **state)
     assert_int_equal(reading.e, CG_OK);
     assert_string_equal(reading.data, "hello");
     assert_int_equal(clunk.e, CG_OK);
+    struct ninep_call k = {.type = NINEP_TGETATTR}; /* tells that the replies have arrived */
+    k.t.getattr.fid = ninep_client_root(g->client);
+    call(g, &k);
+    turn();
     assert_null(source);
 }
 

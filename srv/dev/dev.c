@@ -1,9 +1,12 @@
-/* dev: the small devices of a node as files: null, zero, random, time, sysstat, cons.
+/* dev: the small devices of a node as files.
  *
- * time     seconds since 1970, the same in ns, ns since the node started, and ticks a second
- * (10^9): four numbers sysstat  one line: uptime in s, three load averages, processes, total and
- * free memory in bytes cons     what is written goes to the node's log, a line at a time; it reads
- * as empty
+ *   null     swallows what is written, reads as empty
+ *   zero     reads as zeroes without end, swallows what is written
+ *   random   reads as bytes of the host's generator without end
+ *   time     four numbers: seconds since 1970, the same in ns, ns of a clock that is never set, and
+ *            its ticks a second (10^9)
+ *   sysstat  one line: uptime in s, three load averages, processes, total and free memory in bytes
+ *   cons     what is written goes to the node's log, a line at a time; it reads as empty
  */
 #include <cognu/ninep_uv.h>
 #include <cognu/synth.h>

@@ -141,19 +141,42 @@ static cg_err read_var(struct synth_handle *h, struct cg_str *out, struct cg_err
     return cg_str_add(out, v->value.data, v->value.len);
 }
 
-static cg_err put_value(struct var *v, uint64_t offset, struct cg_span data, struct cg_errbuf *eb)
+/* Makes the value at least size bytes long. */
+static cg_err lengthen(struct var *v, uint64_t size, struct cg_errbuf *eb)
 {
-    if (offset > VALUE_BYTES_MAX || data.len > VALUE_BYTES_MAX - offset) {
+    if (size > VALUE_BYTES_MAX) {
         return cg_fail(eb, CG_EFBIG, "a variable holds at most %d bytes", VALUE_BYTES_MAX);
     }
     static const char zero[1];
     cg_err e = CG_OK;
-    while (!e && v->value.len < offset) {
+    while (!e && v->value.len < size) {
         e = cg_str_add(&v->value, zero, 1);
+    }
+    return e;
+}
+
+static cg_err resize_var(struct synth_handle *h, uint64_t size, struct cg_errbuf *eb)
+{
+    struct var *v = by_id(h->id);
+    if (!v) {
+        return cg_fail(eb, CG_ESTALE, "the variable was removed");
+    }
+    if (size < v->value.len) {
+        v->value.len = (size_t)size;
+    }
+    return lengthen(v, size, eb);
+}
+
+static cg_err put_value(struct var *v, uint64_t offset, struct cg_span data, struct cg_errbuf *eb)
+{
+    uint64_t end = offset < VALUE_BYTES_MAX ? offset + data.len : UINT64_MAX;
+    cg_err e = end > VALUE_BYTES_MAX ? lengthen(v, end, eb) : lengthen(v, offset, eb);
+    if (e) {
+        return e;
     }
     size_t over = v->value.len - (size_t)offset;
     over = over < data.len ? over : data.len;
-    if (!e && data.len > over) {
+    if (data.len > over) {
         e = cg_str_add(&v->value, data.data + over, data.len - over);
     }
     if (!e && over) {
@@ -169,13 +192,13 @@ static void write_var(struct synth_handle *h, struct ninep_req *r)
     if (v && h->fid->open_flags & NINEP_OPEN_APPEND) {
         offset = v->value.len;
     }
-    cg_err e = v ? put_value(v, offset, r->t.write.data, &r->eb) : CG_ESTALE;
-    if (!e) {
-        h->text_made = false;
-        r->r.write.count = r->t.write.data.len;
-        synth_attr(h, &r->r.write.attr);
+    cg_err e = v ? put_value(v, offset, r->t.write.data, &r->eb)
+                 : cg_fail(&r->eb, CG_ESTALE, "the variable was removed");
+    if (e) {
+        ninep_respond(r, e);
+    } else {
+        synth_wrote(r);
     }
-    ninep_respond(r, e);
 }
 
 static uint64_t size_of_var(struct synth_handle *h)
@@ -192,6 +215,7 @@ static const struct synth_kind kinds[KINDS] = {
                   .open = open_var,
                   .text = read_var,
                   .write = write_var,
+                  .resize = resize_var,
                   .size = size_of_var},
 };
 

@@ -44,14 +44,14 @@ static cg_err find_job(struct synth *s, uint64_t dir, const char *name, uint64_t
     (void)dir;
     char *end;
     *id = strtoull(name, &end, 10);
-    return *name && !*end && name[0] != '0' && job_by_id(*id) ? CG_OK : CG_ENOENT;
+    return name[0] >= '1' && name[0] <= '9' && !*end && job_by_id(*id) ? CG_OK : CG_ENOENT;
 }
 
 static cg_err open_clone(struct synth_handle *h, uint32_t flags, struct cg_errbuf *eb)
 {
     (void)flags;
     struct job *j;
-    cg_err e = job_new(&j);
+    cg_err e = job_new(h->fid->principal, &j);
     if (e) {
         return cg_fail(eb, e, "this node runs no more than %d commands at once", JOBS_MAX);
     }
@@ -74,19 +74,34 @@ static cg_err text_of_ctl(struct synth_handle *h, struct cg_str *out, struct cg_
     return cg_str_addf(out, "%llu\n", (unsigned long long)h->id);
 }
 
+/* Cuts off the line that text begins with; gives what follows it, or NULL. A quoted word may hold
+ * newlines. */
+static char *cut_line(char *text)
+{
+    bool quoted = false;
+    for (char *at = text; *at; at++) {
+        quoted ^= *at == '\'';
+        if (*at == '\n' && !quoted) {
+            *at = 0;
+            return at + 1;
+        }
+    }
+    return NULL;
+}
+
 static cg_err line_of_ctl(struct synth_handle *h, struct cg_span data, struct cg_errbuf *eb)
 {
     struct job *j = job_by_id(h->id);
-    char *text = j ? cg_strndup((const char *)data.data, data.len) : NULL;
-    if (!text) {
-        return j ? CG_ENOMEM : CG_ESTALE;
+    if (!j) {
+        return cg_fail(eb, CG_ESTALE, "the job is gone");
     }
-    cg_err e = CG_OK;
+    if (memchr(data.data, 0, data.len)) {
+        return cg_fail(eb, CG_EBADFORMAT, "a word cannot hold a NUL byte");
+    }
+    char *text = cg_strndup((const char *)data.data, data.len);
+    cg_err e = text ? CG_OK : CG_ENOMEM;
     for (char *line = text, *next; !e && line; line = next) {
-        next = strchr(line, '\n');
-        if (next) {
-            *next++ = 0;
-        }
+        next = cut_line(line);
         e = job_ctl(j, line, eb);
     }
     cg_free(text);
@@ -130,6 +145,12 @@ static void cancel_request(struct synth_handle *h, struct ninep_req *r)
     synth_cancel_waiting(r);
 }
 
+static uint64_t owner_of_job(struct synth_handle *h)
+{
+    struct job *j = job_by_id(h->id);
+    return j ? j->principal : h->fid->principal;
+}
+
 static cg_err text_of_status(struct synth_handle *h, struct cg_str *out, struct cg_errbuf *eb)
 {
     static const char *const states[] = {"new", "running", "ended"};
@@ -144,39 +165,48 @@ static cg_err text_of_status(struct synth_handle *h, struct cg_str *out, struct 
 static const struct synth_kind kinds[KINDS] = {
     [KIND_ROOT] = {.mode = S_IFDIR | 0555},
     [KIND_CLONE] = {.name = "clone", .mode = S_IFREG | 0600, .open = open_clone},
-    [KIND_JOB] = {.mode = S_IFDIR | 0500, .each = each_job, .find = find_job},
+    [KIND_JOB] = {.mode = S_IFDIR | 0555,
+                  .owner = owner_of_job,
+                  .each = each_job,
+                  .find = find_job},
     [KIND_CTL] = {.parent = KIND_JOB,
                   .name = "ctl",
+                  .owner = owner_of_job,
                   .mode = S_IFREG | 0600,
                   .close = close_ctl,
                   .text = text_of_ctl,
                   .line = line_of_ctl},
     [KIND_IN] = {.parent = KIND_JOB,
                  .name = "stdin",
+                 .owner = owner_of_job,
                  .mode = S_IFREG | 0200,
                  .qtype = NINEP_QTYPE_STREAM,
                  .write = stream_request,
                  .cancel = cancel_request},
     [KIND_OUT] = {.parent = KIND_JOB,
                   .name = "stdout",
+                  .owner = owner_of_job,
                   .mode = S_IFREG | 0400,
                   .qtype = NINEP_QTYPE_STREAM,
                   .read = stream_request,
                   .cancel = cancel_request},
     [KIND_ERR] = {.parent = KIND_JOB,
                   .name = "stderr",
+                  .owner = owner_of_job,
                   .mode = S_IFREG | 0400,
                   .qtype = NINEP_QTYPE_STREAM,
                   .read = stream_request,
                   .cancel = cancel_request},
     [KIND_WAIT] = {.parent = KIND_JOB,
                    .name = "wait",
+                   .owner = owner_of_job,
                    .mode = S_IFREG | 0400,
                    .qtype = NINEP_QTYPE_STREAM,
                    .read = read_wait,
                    .cancel = cancel_request},
     [KIND_STATUS] = {.parent = KIND_JOB,
                      .name = "status",
+                     .owner = owner_of_job,
                      .mode = S_IFREG | 0400,
                      .text = text_of_status},
 };

@@ -1,10 +1,11 @@
-/* Jobs: starting a command, moving its bytes, telling its end.
+/* Jobs: starting a command, telling its end, ending it.
  *
- * Bytes move only when a request wants them: a descriptor is polled while a request waits on it, so
- * a slow reader slows the command, and nothing is buffered here. A request that waits is remembered
- * by a waiter, its r->aux.
+ * Answering a request may run others before it returns, which may disown the job that is at work: a
+ * job that tells its end is freed only after that.
  */
 #include "job.h"
+
+#include <cognu/synth.h>
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,8 +13,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
+
+/* What a shell says of a command that it could not run, or not find. */
+enum { NOT_RUN = 126, NOT_FOUND = 127 };
 
 static uv_loop_t *the_loop;
 static struct cg_list jobs;
@@ -22,8 +28,6 @@ static uint32_t job_count;
 static char **launcher_argv;
 static int launcher_argc;
 static uv_signal_t child_signal;
-
-extern char **environ;
 
 /* ---- the end of a command ---- */
 
@@ -52,53 +56,97 @@ void job_wait_request(struct job *j, struct ninep_req *r)
     }
 }
 
-static void on_killer_closed(uv_handle_t *h)
+static void on_timer_closed(uv_handle_t *h)
 {
     cg_free(h);
 }
 
+static bool start_timer(struct job *j, uv_timer_cb cb, uint64_t ms)
+{
+    j->timer = cg_zalloc(sizeof *j->timer);
+    if (j->timer) {
+        uv_timer_init(the_loop, j->timer);
+        j->timer->data = j;
+        uv_timer_start(j->timer, cb, ms, 0);
+    }
+    return j->timer != NULL;
+}
+
+static void stop_timer(struct job *j)
+{
+    if (j->timer) {
+        uv_close((uv_handle_t *)j->timer, on_timer_closed);
+        j->timer = NULL;
+    }
+}
+
 static void job_free(struct job *j)
 {
+    cg_list_del(&j->link); /* first: nobody finds it while its requests are answered */
+    job_count--;
     synth_stream_close(&j->in);
     synth_stream_close(&j->out);
     synth_stream_close(&j->err);
     for (struct ninep_req *r; (r = synth_wake(&j->exit_waiters));) {
-        ninep_respond(r, CG_ESTALE);
+        ninep_respond(r, cg_fail(&r->eb, CG_ESTALE, "the job is gone"));
     }
-    if (j->killer) {
-        uv_close((uv_handle_t *)j->killer, on_killer_closed);
-    }
-    for (uint32_t i = 0; i < j->env_count; i++) {
-        cg_free(j->env[i]);
-    }
+    stop_timer(j);
+    cg_str_fini(&j->env);
     cg_free(j->dir);
     cg_str_fini(&j->words);
-    cg_list_del(&j->link);
     cg_free(j);
-    job_count--;
+}
+
+/* A terminal ends with the command that it was made for, whoever still holds it. */
+static void on_drained(uv_timer_t *t)
+{
+    struct job *j = t->data;
+    stop_timer(j);
+    synth_stream_finish(&j->out);
 }
 
 static void job_ended(struct job *j, int wait_status)
 {
     j->state = JOB_ENDED;
     j->wait_status = wait_status;
+    j->telling = true;
+    stop_timer(j);
+    if (j->tty && !start_timer(j, on_drained, DRAIN_MS)) {
+        synth_stream_finish(&j->out);
+    }
     synth_stream_close(&j->in);
     for (struct ninep_req *r; (r = synth_wake(&j->exit_waiters));) {
         tell_end(j, r);
     }
+    j->telling = false;
     if (!j->owned) {
         job_free(j);
     }
+}
+
+/* The group of a job that nobody owns any more goes with its leader: its number is not used again
+ * before the leader is reaped. */
+static bool reap(struct job *j, int *status)
+{
+    siginfo_t info = {0};
+    if (waitid(P_PID, (id_t)j->pid, &info, WEXITED | WNOHANG | WNOWAIT) < 0 || !info.si_pid) {
+        return false;
+    }
+    if (!j->owned) {
+        kill(-j->pid, SIGKILL);
+    }
+    return waitpid(j->pid, status, WNOHANG) == j->pid;
 }
 
 static void on_child(uv_signal_t *h, int signo)
 {
     (void)h;
     (void)signo;
-    CG_LIST_EACH (it, &jobs) {
-        struct job *j = CG_CONTAINER(it, struct job, link);
-        int status;
-        if (j->state == JOB_RUNNING && waitpid(j->pid, &status, WNOHANG) == j->pid) {
+    int status;
+    uint64_t at = 0;
+    for (struct job *j; (j = job_after(at));) {
+        at = j->id; /* not a list position: telling one end may free other jobs */
+        if (j->state == JOB_RUNNING && reap(j, &status)) {
             job_ended(j, status);
         }
     }
@@ -106,30 +154,75 @@ static void on_child(uv_signal_t *h, int signo)
 
 /* ---- starting ---- */
 
-/* The child's side; does not return. */
+/* The handlers of this process must not run in the child, and none of them outlives exec. */
+static void reset_signals(void)
+{
+    sigset_t none;
+    for (int signo = 1; signo < SIGRTMIN; signo++) {
+        signal(signo, SIG_DFL);
+    }
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+static void set_environment(struct job *j)
+{
+    for (size_t at = 0; at < j->env.len; at += strlen(j->env.data + at) + 1) {
+        putenv(j->env.data + at);
+    }
+    if (j->dir && launcher_argc) {
+        setenv("COGNU_DIR", j->dir, 1); /* the launcher goes there once it is in the namespace */
+    }
+}
+
+/* The child's side; does not return. Signals are blocked. */
 static _Noreturn void become(struct job *j, char **argv, int in, int out, int err)
 {
     setsid();
+    prctl(PR_SET_PDEATHSIG, SIGHUP); /* should this server die */
     if (j->tty) {
         ioctl(in, TIOCSCTTY, 0);
     }
     if (dup2(in, 0) < 0 || dup2(out, 1) < 0 || dup2(err, 2) < 0) {
-        _exit(126);
+        _exit(NOT_RUN);
     }
-    closefrom(3);
-    sigset_t none;
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
-    signal(SIGPIPE, SIG_DFL);
-    for (uint32_t i = 0; i < j->env_count; i++) {
-        putenv(j->env[i]);
-    }
-    if (j->dir) {
-        setenv("COGNU_DIR", j->dir, 1); /* the launcher goes there once it is in the namespace */
+    closefrom(3); /* the parent goes on */
+    reset_signals();
+    set_environment(j);
+    if (j->dir && !launcher_argc && chdir(j->dir) < 0) {
+        dprintf(2, "%s: %s\n", j->dir, strerror(errno));
+        _exit(NOT_RUN);
     }
     execvp(argv[0], argv);
-    dprintf(2, "%s: %s\n", argv[0], strerror(errno));
-    _exit(errno == ENOENT ? 127 : 126);
+    int why = errno;
+    dprintf(2, "%s: %s\n", argv[0], strerror(why));
+    _exit(why == ENOENT ? NOT_FOUND : NOT_RUN);
+}
+
+/* Returns when the child has a group of its own, which can be signalled: until then it keeps a pipe
+ * open. */
+static pid_t fork_command(struct job *j, char **argv, int in, int out, int err)
+{
+    int told[2];
+    sigset_t all, before;
+    if (pipe2(told, O_CLOEXEC) < 0) {
+        return -1;
+    }
+    sigfillset(&all);
+    sigprocmask(SIG_SETMASK, &all, &before);
+    pid_t pid = fork();
+    if (pid == 0) {
+        become(j, argv, in, out, err);
+    }
+    int why = errno;
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    close(told[1]);
+    char end;
+    while (pid > 0 && read(told[0], &end, 1) < 0 && errno == EINTR) {
+    }
+    close(told[0]);
+    errno = why;
+    return pid;
 }
 
 struct ends {
@@ -191,10 +284,7 @@ static cg_err start(struct job *j, char **argv, struct cg_errbuf *eb)
         close_ends(&e, false);
         return cg_fail(eb, why, "no descriptors for the command: %s", strerror((int)why));
     }
-    j->pid = fork();
-    if (j->pid == 0) {
-        become(j, argv, e.child_in, e.child_out, e.child_err);
-    }
+    j->pid = fork_command(j, argv, e.child_in, e.child_out, e.child_err);
     if (j->pid < 0) {
         cg_err why = cg_err_from_errno(errno);
         close_ends(&e, false);
@@ -219,6 +309,7 @@ static cg_err ctl_exec(struct job *j, char **words, int count, struct cg_errbuf 
         return cg_fail(eb, CG_EINVAL, "exec needs a command");
     }
     int n = 0;
+    j->words.len = 0;
     for (int i = 0; i < launcher_argc; i++) {
         argv[n++] = launcher_argv[i];
     }
@@ -239,14 +330,11 @@ static cg_err ctl_env(struct job *j, const char *assignment, struct cg_errbuf *e
     if (!strchr(assignment, '=') || assignment[0] == '=') {
         return cg_fail(eb, CG_EINVAL, "env takes NAME=VALUE, not '%s'", assignment);
     }
-    if (j->env_count == WORDS_MAX) {
-        return cg_fail(eb, CG_ELIMIT, "at most %d variables", WORDS_MAX);
+    size_t len = strlen(assignment) + 1;
+    if (len > ENV_BYTES_MAX - j->env.len) {
+        return cg_fail(eb, CG_ELIMIT, "the variables have more than %d bytes", ENV_BYTES_MAX);
     }
-    char *copy = cg_strdup(assignment);
-    if (copy) {
-        j->env[j->env_count++] = copy;
-    }
-    return copy ? CG_OK : CG_ENOMEM;
+    return cg_str_add(&j->env, assignment, len);
 }
 
 static cg_err ctl_dir(struct job *j, const char *dir)
@@ -284,27 +372,34 @@ static cg_err ctl_size(struct job *j, char **words, bool make_tty, struct cg_err
     return CG_OK;
 }
 
-/* A signal goes to the command's process group: for a terminal, to the group in its foreground. */
+/* A signal goes to the command's process group: for a terminal, to the group in its foreground, of
+ * which there may be none (0). */
 static cg_err ctl_note(struct job *j, const char *name, struct cg_errbuf *eb)
 {
-    static const struct {
-        const char *name;
-        int signo;
-    } notes[] = {{"interrupt", SIGINT}, {"hangup", SIGHUP}, {"kill", SIGKILL},  {"term", SIGTERM},
-                 {"quit", SIGQUIT},     {"stop", SIGSTOP},  {"start", SIGCONT}, {"usr1", SIGUSR1},
-                 {"usr2", SIGUSR2},     {"alarm", SIGALRM}};
-    long signo = 0;
-    for (size_t i = 0; i < CG_COUNT(notes); i++) {
-        signo = strcmp(name, notes[i].name) == 0 ? notes[i].signo : signo;
-    }
-    if (!signo && (!number_of(name, SIGRTMAX, &signo) || signo == 0)) {
+    int signo = synth_note_number(name);
+    if (!signo) {
         return cg_fail(eb, CG_EINVAL, "no signal '%s'", name);
     }
-    pid_t group = j->pid;
+    pid_t group = 0;
     if (j->tty && j->out.fd >= 0 && ioctl(j->out.fd, TIOCGPGRP, &group) < 0) {
-        group = j->pid;
+        group = 0;
     }
-    return kill(-group, (int)signo) < 0 ? cg_err_from_errno(errno) : CG_OK;
+    group = group > 1 ? group : j->pid;
+    return kill(-group, signo) < 0 ? cg_err_from_errno(errno) : CG_OK;
+}
+
+/* The end of input: of a terminal, what its user types for it. */
+static cg_err ctl_eof(struct job *j, struct cg_errbuf *eb)
+{
+    struct termios t;
+    if (!j->tty) {
+        synth_stream_close(&j->in);
+        return CG_OK;
+    }
+    if (j->in.fd < 0 || tcgetattr(j->in.fd, &t) < 0 || write(j->in.fd, &t.c_cc[VEOF], 1) != 1) {
+        return cg_fail(eb, CG_EAGAIN, "the terminal takes no input now");
+    }
+    return CG_OK;
 }
 
 cg_err job_ctl(struct job *j, char *line, struct cg_errbuf *eb)
@@ -337,8 +432,7 @@ cg_err job_ctl(struct job *j, char *line, struct cg_errbuf *eb)
         return ctl_note(j, words[1], eb);
     }
     if (running && n == 1 && strcmp(words[0], "eof") == 0) {
-        synth_stream_close(&j->in);
-        return CG_OK;
+        return ctl_eof(j, eb);
     }
     return cg_fail(eb, CG_EINVAL, "'%s' is no command for a job that is %s", words[0],
                    fresh     ? "not started"
@@ -360,7 +454,7 @@ void jobs_init(uv_loop_t *loop, char **launcher, int launcher_words)
     uv_unref((uv_handle_t *)&child_signal);
 }
 
-cg_err job_new(struct job **out)
+cg_err job_new(uint64_t principal, struct job **out)
 {
     if (job_count == JOBS_MAX) {
         return CG_ELIMIT;
@@ -370,6 +464,7 @@ cg_err job_new(struct job **out)
         return CG_ENOMEM;
     }
     j->id = ++last_id;
+    j->principal = principal;
     j->owned = true;
     synth_stream_init(&j->in, the_loop, true);
     synth_stream_init(&j->out, the_loop, false);
@@ -409,18 +504,16 @@ static void on_kill_time(uv_timer_t *t)
 void job_disown(struct job *j)
 {
     j->owned = false;
+    if (j->telling) {
+        return;
+    }
     if (j->state != JOB_RUNNING) {
         job_free(j);
         return;
     }
     kill(-j->pid, SIGHUP);
     kill(-j->pid, SIGCONT);
-    j->killer = cg_zalloc(sizeof *j->killer);
-    if (!j->killer) {
+    if (!start_timer(j, on_kill_time, KILL_AFTER_MS)) {
         kill(-j->pid, SIGKILL);
-        return;
     }
-    uv_timer_init(the_loop, j->killer);
-    j->killer->data = j;
-    uv_timer_start(j->killer, on_kill_time, KILL_AFTER_MS, 0);
 }

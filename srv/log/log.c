@@ -1,6 +1,6 @@
 /* log: what the components of a node say, one file a component, newest text last. `--dir PATH`
  * names the folder that init writes (NAME.log). Reading gives at most the last TAIL_BYTES_MAX
- * bytes, beginning at a whole line. */
+ * bytes, beginning at a whole line. A name whose log is gone is listed no more. */
 #include <cognu/ninep_uv.h>
 #include <cognu/synth.h>
 
@@ -39,6 +39,9 @@ static void look_for_names(void)
     int fd = openat(log_dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *dir = fd < 0 ? NULL : fdopendir(fd);
     if (!dir) {
+        if (fd >= 0) {
+            close(fd);
+        }
         return;
     }
     for (struct dirent *d = readdir(dir); d; d = readdir(dir)) {
@@ -50,19 +53,51 @@ static void look_for_names(void)
     closedir(dir);
 }
 
+static int open_log(uint64_t number, int flags)
+{
+    struct cg_str file = {0};
+    int fd = -1;
+    if (cg_str_addf(&file, "%s.log", names[number - 1]) == CG_OK) {
+        fd = openat(log_dir, file.data, flags | O_CLOEXEC | O_NOFOLLOW);
+    }
+    cg_str_fini(&file);
+    return fd;
+}
+
+static bool is_there(uint64_t number, uint64_t *size)
+{
+    struct stat st = {0};
+    int fd = open_log(number, O_PATH);
+    bool there = fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
+    if (fd >= 0) {
+        close(fd);
+    }
+    *size = (uint64_t)st.st_size;
+    return there;
+}
+
 static bool each_log(struct synth *s, uint64_t dir, uint64_t *cursor, char name[SYNTH_NAME_BYTES],
                      uint64_t *id)
 {
     (void)s;
     (void)dir;
+    uint64_t size;
     if (*cursor == 0) {
         look_for_names();
     }
-    if (*cursor >= name_count) {
-        return false;
+    while (*cursor < name_count) {
+        *id = ++*cursor;
+        if (is_there(*id, &size)) {
+            return cg_span_str(cg_span_of(names[*id - 1]), name, SYNTH_NAME_BYTES);
+        }
     }
-    *id = ++*cursor;
-    return cg_span_str(cg_span_of(names[*id - 1]), name, SYNTH_NAME_BYTES);
+    return false;
+}
+
+static uint64_t size_of_log(struct synth_handle *h)
+{
+    uint64_t size = 0;
+    return is_there(h->id, &size) && size < TAIL_BYTES_MAX ? size : TAIL_BYTES_MAX;
 }
 
 static cg_err find_log(struct synth *s, uint64_t dir, const char *name, uint64_t *id)
@@ -71,9 +106,10 @@ static cg_err find_log(struct synth *s, uint64_t dir, const char *name, uint64_t
     (void)dir;
     look_for_names();
     for (uint32_t i = 0; i < name_count; i++) {
+        uint64_t size;
         if (strcmp(names[i], name) == 0) {
             *id = i + 1;
-            return CG_OK;
+            return is_there(*id, &size) ? CG_OK : CG_ENOENT;
         }
     }
     return CG_ENOENT;
@@ -106,23 +142,22 @@ static cg_err add_tail(int fd, struct cg_str *out)
 
 static cg_err text_of_log(struct synth_handle *h, struct cg_str *out, struct cg_errbuf *eb)
 {
-    char file[SYNTH_NAME_BYTES + 8];
-    struct cg_str path = {0};
-    cg_err e = cg_str_addf(&path, "%s.log", names[h->id - 1]);
-    bool fits = !e && cg_span_str(cg_span_of(path.data), file, sizeof file);
-    cg_str_fini(&path);
-    int fd = fits ? openat(log_dir, file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW) : -1;
+    int fd = open_log(h->id, O_RDONLY);
     if (fd < 0) {
         return cg_fail(eb, CG_ENOENT, "this component has no log now");
     }
-    e = add_tail(fd, out);
+    cg_err e = add_tail(fd, out);
     close(fd);
     return e;
 }
 
 static const struct synth_kind kinds[KINDS] = {
     [KIND_ROOT] = {.mode = S_IFDIR | 0555},
-    [KIND_LOG] = {.mode = S_IFREG | 0444, .each = each_log, .find = find_log, .text = text_of_log},
+    [KIND_LOG] = {.mode = S_IFREG | 0444,
+                  .each = each_log,
+                  .find = find_log,
+                  .text = text_of_log,
+                  .size = size_of_log},
 };
 
 int main(int argc, char **argv)

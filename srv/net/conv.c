@@ -2,6 +2,8 @@
  * its own descriptor, so that each direction is polled only while somebody waits for it. */
 #include "conv.h"
 
+#include <cognu/synth.h>
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -74,7 +76,7 @@ void convs_init(uv_loop_t *loop, conv_accepted *accepted)
     cg_list_init(&convs);
 }
 
-cg_err conv_new(enum proto proto, struct conv **out)
+cg_err conv_new(enum proto proto, uint64_t principal, struct conv **out)
 {
     if (conv_count == CONVS_MAX) {
         return CG_ELIMIT;
@@ -83,7 +85,8 @@ cg_err conv_new(enum proto proto, struct conv **out)
     if (!c) {
         return CG_ENOMEM;
     }
-    *c = (struct conv){.id = ++last_id, .proto = proto, .fd = -1, .opens = 1};
+    *c = (struct conv){
+        .id = ++last_id, .principal = principal, .proto = proto, .fd = -1, .opens = 1};
     synth_stream_init(&c->in, the_loop, false);
     synth_stream_init(&c->out, the_loop, true);
     c->in.packets = proto == PROTO_UDP;
@@ -145,16 +148,14 @@ static void answer_connect(struct conv *c, cg_err e)
 {
     struct ninep_req *r = c->connecting;
     c->connecting = NULL;
-    if (!r) {
-        return;
+    if (r && e) {
+        ninep_respond(r, cg_fail(&r->eb, e, "connect: %s", cg_err_meaning(e)));
+    } else if (r) {
+        synth_wrote(r);
     }
-    r->r.write.count = r->t.write.data.len;
-    if (e) {
-        cg_fail(&r->eb, e, "connect: %s", cg_err_meaning(e));
-    }
-    ninep_respond(r, e);
 }
 
+/* The caller holds c: answers may close handles. */
 void conv_hangup(struct conv *c)
 {
     stop_poll(c);
@@ -165,10 +166,10 @@ void conv_hangup(struct conv *c)
     synth_stream_close(&c->in);
     synth_stream_close(&c->out);
     c->state = CONV_CLOSED;
-    answer_connect(c, CG_ECANCELED);
     for (struct ninep_req *r; (r = synth_wake(&c->listeners));) {
         ninep_respond(r, cg_fail(&r->eb, CG_ECONNRESET, "the conversation was hung up"));
     }
+    answer_connect(c, CG_ECANCELED); /* last: what connects holds the conversation */
 }
 
 void conv_ref(struct conv *c)
@@ -180,14 +181,25 @@ void conv_unref(struct conv *c)
 {
     cg_assert(c->opens > 0);
     if (--c->opens == 0) {
-        conv_hangup(c);
-        cg_list_del(&c->link);
-        cg_free(c);
+        cg_list_del(&c->link); /* first: nobody finds it while its requests are answered */
         conv_count--;
+        conv_hangup(c);
+        cg_free(c);
     }
 }
 
 /* ---- connect ---- */
+
+static void end_connect(struct conv *c, cg_err e)
+{
+    struct ninep_req *r = c->connecting;
+    if (e) {
+        c->connecting = NULL; /* the hangup would answer it with another error */
+        conv_hangup(c);
+        c->connecting = r;
+    }
+    answer_connect(c, e);
+}
 
 static cg_err establish(struct conv *c)
 {
@@ -213,34 +225,30 @@ static void on_connected(uv_poll_t *p, int status, int events)
     struct conv *c = p->data;
     int err = 0;
     socklen_t len = sizeof err;
-    if (status < 0 || getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &err, &len) < 0) {
+    (void)status; /* says only that there is an error, not which */
+    if (getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &err, &len) < 0) {
         err = EIO;
     }
     cg_err e = err ? cg_err_from_errno(err) : establish(c);
-    struct ninep_req *r = c->connecting;
-    c->connecting = NULL;
-    if (e) {
-        conv_hangup(c);
-    }
-    c->connecting = r;
-    answer_connect(c, e);
+    end_connect(c, e);
 }
 
-static cg_err open_socket(struct conv *c, int family)
+static cg_err open_socket(struct conv *c, int family, struct cg_errbuf *eb)
 {
     if (c->state != CONV_CLOSED) {
-        return CG_EBUSY;
+        return cg_fail(eb, CG_EBUSY, "the conversation is in use: hang it up first");
     }
     int type = c->proto == PROTO_TCP ? SOCK_STREAM : SOCK_DGRAM;
     c->fd = socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    return c->fd < 0 ? cg_err_from_errno(errno) : CG_OK;
+    return c->fd < 0 ? cg_fail(eb, cg_err_from_errno(errno), "no socket: %s", strerror(errno))
+                     : CG_OK;
 }
 
 void conv_connect(struct conv *c, const char *address, struct ninep_req *r)
 {
     union address to;
     socklen_t len;
-    cg_err e = parse_address(address, &to, &len) ? open_socket(c, to.any.sa_family)
+    cg_err e = parse_address(address, &to, &len) ? open_socket(c, to.any.sa_family, &r->eb)
                                                  : bad_address(address, &r->eb);
     if (e) {
         ninep_respond(r, e);
@@ -248,16 +256,13 @@ void conv_connect(struct conv *c, const char *address, struct ninep_req *r)
     }
     c->connecting = r;
     if (connect(c->fd, &to.any, len) == 0) {
-        answer_connect(c, establish(c));
-        return;
-    }
-    c->state = CONV_CONNECTING;
-    if (errno != EINPROGRESS || !start_poll(c, UV_WRITABLE, on_connected)) {
-        e = errno == EINPROGRESS ? CG_ENOMEM : cg_err_from_errno(errno);
-        c->connecting = NULL;
-        conv_hangup(c);
-        c->connecting = r;
-        answer_connect(c, e);
+        end_connect(c, establish(c));
+    } else if (errno != EINPROGRESS) {
+        end_connect(c, cg_err_from_errno(errno));
+    } else if (!start_poll(c, UV_WRITABLE, on_connected)) {
+        end_connect(c, CG_ENOMEM);
+    } else {
+        c->state = CONV_CONNECTING;
     }
 }
 
@@ -273,9 +278,9 @@ cg_err conv_announce(struct conv *c, const char *address, struct cg_errbuf *eb)
     if (!parse_address(address, &at, &len)) {
         return bad_address(address, eb);
     }
-    cg_err e = open_socket(c, at.any.sa_family);
+    cg_err e = open_socket(c, at.any.sa_family, eb);
     if (e) {
-        return cg_fail(eb, e, "announce: %s", cg_err_meaning(e));
+        return e;
     }
     int one = 1;
     setsockopt(c->fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
@@ -297,7 +302,7 @@ static void take_calls(struct conv *c)
         }
         struct ninep_req *r = synth_wake(&c->listeners);
         struct conv *call = NULL;
-        cg_err e = fd < 0 ? cg_err_from_errno(errno) : conv_new(c->proto, &call);
+        cg_err e = fd < 0 ? cg_err_from_errno(errno) : conv_new(c->proto, c->principal, &call);
         if (!e) {
             call->fd = fd;
             fd = -1;

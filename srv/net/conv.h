@@ -16,6 +16,7 @@ enum conv_state { CONV_CLOSED, CONV_CONNECTING, CONV_ESTABLISHED, CONV_ANNOUNCED
 struct conv {
     struct cg_list link;
     uint64_t id;
+    uint64_t principal; /* who made it, and alone may use it */
     enum proto proto;
     enum conv_state state;
     uint32_t opens; /* handles on its files */
@@ -30,7 +31,7 @@ struct conv {
 typedef void conv_accepted(struct ninep_req *r, struct conv *c);
 
 void convs_init(uv_loop_t *loop, conv_accepted *accepted);
-cg_err conv_new(enum proto proto, struct conv **out);
+cg_err conv_new(enum proto proto, uint64_t principal, struct conv **out);
 struct conv *conv_by_id(uint64_t id);
 struct conv *conv_after(enum proto proto, uint64_t id);
 void conv_ref(struct conv *c);

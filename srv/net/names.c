@@ -1,5 +1,5 @@
-/* Names to addresses. A handle holds the answer of its last query; a query that is under way when
- * its handle closes is forgotten when it ends. */
+/* Names to addresses. A handle holds the answer of its last query. A resolver cannot be stopped: a
+ * query that is cancelled is answered at once, and forgotten when the resolver ends. */
 #include "names.h"
 
 #include <arpa/inet.h>
@@ -11,13 +11,11 @@ enum { QUERY_BYTES_MAX = 512, WORDS_MAX = 3 };
 
 struct names {
     struct cg_str answer;
-    uint32_t asking; /* queries under way */
-    bool closed;
 };
 
 struct query {
     uv_getaddrinfo_t uv;
-    struct ninep_req *req;
+    struct ninep_req *req; /* NULL: cancelled; names is then invalid */
     struct names *names;
     bool cs;
     char text[QUERY_BYTES_MAX];
@@ -37,31 +35,30 @@ static void add_answer(struct query *q, const struct addrinfo *a)
     const struct sockaddr_in *v4 = (const void *)a->ai_addr;
     const struct sockaddr_in6 *v6 = (const void *)a->ai_addr;
     unsigned port = ntohs(a->ai_family == AF_INET ? v4->sin_port : v6->sin6_port);
-    cg_str_addf(&q->names->answer, "/net/%s/clone %s!%u\n", q->proto, host, port);
+    bool every = strcmp(q->host, "*") == 0;
+    cg_str_addf(&q->names->answer, "/net/%s/clone %s!%u\n", q->proto, every ? "*" : host, port);
 }
 
 static void on_resolved(uv_getaddrinfo_t *uv, int status, struct addrinfo *found)
 {
     struct query *q = CG_CONTAINER(uv, struct query, uv);
     struct ninep_req *r = q->req;
-    cg_err e = CG_OK;
-    q->names->asking--;
-    q->names->answer.len = 0;
-    for (const struct addrinfo *a = found; a; a = a->ai_next) {
+    if (r) {
+        q->names->answer.len = 0;
+    }
+    for (const struct addrinfo *a = found; r && a; a = a->ai_next) {
         add_answer(q, a);
     }
     uv_freeaddrinfo(found);
-    if (status < 0) {
+    cg_err e = CG_OK;
+    if (r && status < 0) {
         e = cg_fail(&r->eb, CG_ENOENT, "%s: %s", q->host, uv_strerror(status));
     }
-    r->r.write.count = r->t.write.data.len;
-    bool last = q->names->closed && q->names->asking == 0;
-    struct names *n = q->names;
     cg_free(q);
-    ninep_respond(r, e);
-    if (last) {
-        n->closed = false;
-        names_free(n);
+    if (r && e) {
+        ninep_respond(r, e);
+    } else if (r) {
+        synth_wrote(r);
     }
 }
 
@@ -75,7 +72,7 @@ static bool parse(struct query *q, struct cg_span data)
     int n = cg_tokenize(q->text, words, WORDS_MAX);
     if (!q->cs) {
         q->host = words[0];
-        return n == 2 && (strcmp(words[1], "ip") == 0 || strcmp(words[1], "ipv6") == 0);
+        return n == 2 && *q->host && (strcmp(words[1], "ip") == 0 || strcmp(words[1], "ipv6") == 0);
     }
     char *host = n == 1 ? strchr(words[0], '!') : NULL;
     char *port = host ? strchr(host + 1, '!') : NULL;
@@ -86,7 +83,19 @@ static bool parse(struct query *q, struct cg_span data)
     q->proto = strcmp(words[0], "net") == 0 ? "tcp" : words[0];
     q->host = host + 1;
     q->port = port + 1;
-    return strcmp(q->proto, "tcp") == 0 || strcmp(q->proto, "udp") == 0;
+    return *q->host && *q->port && (strcmp(q->proto, "tcp") == 0 || strcmp(q->proto, "udp") == 0);
+}
+
+/* `*` is every address of this node: one line, whatever families it has. */
+static cg_err resolve(struct query *q, struct cg_errbuf *eb)
+{
+    bool udp = q->cs && strcmp(q->proto, "udp") == 0, every = q->cs && strcmp(q->host, "*") == 0;
+    struct addrinfo hints = {.ai_socktype = udp ? SOCK_DGRAM : SOCK_STREAM,
+                             .ai_family = every ? AF_INET : AF_UNSPEC,
+                             .ai_flags = every ? AI_PASSIVE : 0};
+    int rc = uv_getaddrinfo(uv_default_loop(), &q->uv, on_resolved, every ? NULL : q->host, q->port,
+                            &hints);
+    return rc < 0 ? cg_fail(eb, CG_EINVAL, "'%s' is no name", q->host) : CG_OK;
 }
 
 void names_ask(struct synth_handle *h, struct ninep_req *r, bool cs)
@@ -103,19 +112,24 @@ void names_ask(struct synth_handle *h, struct ninep_req *r, bool cs)
     *q = (struct query){.req = r, .names = h->aux, .cs = cs};
     cg_err e = CG_OK;
     if (!parse(q, r->t.write.data)) {
-        e = cg_fail(&r->eb, CG_EBADFORMAT, "write %s", cs ? "PROTO!HOST!PORT" : "HOST ip");
+        e = cg_fail(&r->eb, CG_EBADFORMAT, "write %s",
+                    cs ? "tcp!HOST!PORT, udp!HOST!PORT or net!HOST!PORT" : "HOST ip");
     }
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
-    if (!e &&
-        uv_getaddrinfo(uv_default_loop(), &q->uv, on_resolved, q->host, q->port, &hints) < 0) {
-        e = cg_fail(&r->eb, CG_EINVAL, "'%s' is no name", q->host);
-    }
+    e = e ? e : resolve(q, &r->eb);
     if (e) {
         cg_free(q);
         ninep_respond(r, e);
         return;
     }
-    q->names->asking++;
+    r->aux = q;
+}
+
+void names_cancel(struct ninep_req *r)
+{
+    struct query *q = r->aux;
+    uv_cancel((uv_req_t *)&q->uv);
+    q->req = NULL;
+    ninep_respond(r, CG_ECANCELED);
 }
 
 cg_err names_answer(const struct names *n, struct cg_str *out, struct cg_errbuf *eb)
@@ -128,11 +142,7 @@ cg_err names_answer(const struct names *n, struct cg_str *out, struct cg_errbuf 
 
 void names_free(struct names *n)
 {
-    if (!n) {
-        return;
-    }
-    n->closed = n->asking > 0;
-    if (!n->closed) {
+    if (n) {
         cg_str_fini(&n->answer);
         cg_free(n);
     }

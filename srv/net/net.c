@@ -107,7 +107,7 @@ static cg_err open_clone(struct synth_handle *h, uint32_t flags, struct cg_errbu
 {
     (void)flags;
     struct conv *c;
-    cg_err e = conv_new(proto_of(h), &c);
+    cg_err e = conv_new(proto_of(h), h->fid->principal, &c);
     if (e) {
         return cg_fail(eb, e, "no more than %d conversations at once", CONVS_MAX);
     }
@@ -149,6 +149,12 @@ static void accepted(struct ninep_req *r, struct conv *c)
     synth_opened(h, r);
 }
 
+static uint64_t owner_of_conv(struct synth_handle *h)
+{
+    struct conv *c = conv_by_id(h->id);
+    return c ? c->principal : h->fid->principal;
+}
+
 static void cancel_request(struct synth_handle *h, struct ninep_req *r)
 {
     conv_cancel(h->aux, r);
@@ -181,20 +187,21 @@ static void write_ctl(struct synth_handle *h, struct ninep_req *r)
         e = cg_fail(&r->eb, CG_EINVAL,
                     "ctl takes connect ADDRESS!PORT, announce ADDRESS!PORT or hangup");
     }
-    r->r.write.count = r->t.write.data.len;
-    ninep_respond(r, e);
+    if (e) {
+        ninep_respond(r, e);
+    } else {
+        synth_wrote(r);
+    }
 }
 
-static void read_data(struct synth_handle *h, struct ninep_req *r)
+static void move_data(struct synth_handle *h, struct ninep_req *r)
 {
     struct conv *c = h->aux;
-    synth_stream_request(&c->in, r);
-}
-
-static void write_data(struct synth_handle *h, struct ninep_req *r)
-{
-    struct conv *c = h->aux;
-    synth_stream_request(&c->out, r);
+    if (c->state != CONV_ESTABLISHED) {
+        ninep_respond(r, cg_fail(&r->eb, CG_EINVAL, "the conversation is not connected"));
+        return;
+    }
+    synth_stream_request(r->type == NINEP_TREAD ? &c->in : &c->out, r);
 }
 
 static cg_err text_of_address(struct synth_handle *h, struct cg_str *out, struct cg_errbuf *eb)
@@ -221,6 +228,12 @@ static void write_names(struct synth_handle *h, struct ninep_req *r)
     names_ask(h, r, h->kind == synth_kind_of(h->synth, KIND_CS));
 }
 
+static void cancel_names(struct synth_handle *h, struct ninep_req *r)
+{
+    (void)h;
+    names_cancel(r);
+}
+
 static cg_err text_of_names(struct synth_handle *h, struct cg_str *out, struct cg_errbuf *eb)
 {
     return names_answer(h->aux, out, eb);
@@ -239,7 +252,8 @@ static cg_err text_of_names(struct synth_handle *h, struct cg_str *out, struct c
         OF_CONV] = {.parent = base, .mode = S_IFDIR | 0555, .each = each_fn, .find = find_fn},     \
     [(base) + OF_CTL] = {.parent = (base) + OF_CONV,                                               \
                          .name = "ctl",                                                            \
-                         .mode = S_IFREG | 0666,                                                   \
+                         .mode = S_IFREG | 0600,                                                   \
+                         .owner = owner_of_conv,                                                   \
                          .open = open_conv,                                                        \
                          .close = close_conv,                                                      \
                          .text = text_of_ctl,                                                      \
@@ -247,16 +261,18 @@ static cg_err text_of_names(struct synth_handle *h, struct cg_str *out, struct c
                          .cancel = cancel_request},                                                \
     [(base) + OF_DATA] = {.parent = (base) + OF_CONV,                                              \
                           .name = "data",                                                          \
-                          .mode = S_IFREG | 0666,                                                  \
+                          .mode = S_IFREG | 0600,                                                  \
+                          .owner = owner_of_conv,                                                  \
                           .qtype = NINEP_QTYPE_STREAM,                                             \
                           .open = open_conv,                                                       \
                           .close = close_conv,                                                     \
-                          .read = read_data,                                                       \
-                          .write = write_data,                                                     \
+                          .read = move_data,                                                       \
+                          .write = move_data,                                                      \
                           .cancel = cancel_request},                                               \
     [(base) + OF_LISTEN] = {.parent = (base) + OF_CONV,                                            \
                             .name = "listen",                                                      \
-                            .mode = S_IFREG | 0666,                                                \
+                            .mode = S_IFREG | 0600,                                                \
+                            .owner = owner_of_conv,                                                \
                             .open_later = open_listen,                                             \
                             .cancel = cancel_request},                                             \
     [(base) + OF_LOCAL] = CONV_TEXT(base, "local", text_of_address),                               \
@@ -266,7 +282,7 @@ static cg_err text_of_names(struct synth_handle *h, struct cg_str *out, struct c
 #define NAMES_FILE(file)                                                                           \
     {                                                                                              \
         .name = file, .mode = S_IFREG | 0666, .close = close_names, .write = write_names,          \
-        .text = text_of_names                                                                      \
+        .cancel = cancel_names, .text = text_of_names                                              \
     }
 
 static const struct synth_kind kinds[KINDS] = {

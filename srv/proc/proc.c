@@ -3,6 +3,8 @@
  * again is never hit. */
 #include <cognu/ninep_uv.h>
 #include <cognu/synth.h>
+#include <cognu/synth_host.h>
+#include <cognu/synth_stream.h>
 
 #include <dirent.h>
 #include <errno.h>
@@ -26,70 +28,28 @@ enum {
     KIND_NS,
     KINDS
 };
-enum { FILE_BYTES_MAX = 1 << 20, WORDS_MAX = 4 };
+enum { WORDS_MAX = 4 };
 
-/* ---- reading the host's procfs ---- */
-
-static int open_in(uint64_t pid, const char *file, int flags)
-{
-    struct cg_str path = {0};
-    int fd = -1;
-    if (cg_str_addf(&path, "/proc/%llu/%s", (unsigned long long)pid, file) == CG_OK) {
-        fd = open(path.data, flags | O_CLOEXEC);
-    }
-    cg_str_fini(&path);
-    return fd;
-}
-
-static cg_err read_all(int fd, struct cg_str *out)
-{
-    char piece[4096];
-    cg_err e = CG_OK;
-    ssize_t n = 0;
-    while (!e && out->len < FILE_BYTES_MAX && (n = read(fd, piece, sizeof piece)) > 0) {
-        e = cg_str_add(out, piece, (size_t)n);
-    }
-    return n < 0 ? cg_err_from_errno(errno) : e;
-}
-
-static cg_err read_file(uint64_t pid, const char *file, struct cg_str *out, struct cg_errbuf *eb)
-{
-    int fd = open_in(pid, file, O_RDONLY);
-    if (fd < 0) {
-        return cg_fail(eb, errno == EACCES ? CG_EACCES : CG_ESTALE, "process %llu: %s",
-                       (unsigned long long)pid, strerror(errno));
-    }
-    cg_err e = read_all(fd, out);
-    close(fd);
-    return e;
-}
-
-static bool is_number(const char *name, uint64_t *out)
-{
-    char *end;
-    *out = strtoull(name, &end, 10);
-    return name[0] >= '1' && name[0] <= '9' && !*end && *out <= INT32_MAX;
-}
-
-/* Numbers in growing order, so that a listing goes on where it was when processes come and go: the
- * next one after *cursor. */
+/* The host lists numbers in growing order: the next one after *cursor. One pass is kept open, since
+ * listings ask for one number after the other. */
 static bool each_proc(struct synth *s, uint64_t dir, uint64_t *cursor, char name[SYNTH_NAME_BYTES],
                       uint64_t *id)
 {
     (void)s;
     (void)dir;
-    static DIR *procs; /* kept over a listing: one pass of a growing sequence */
-    if (*cursor == 0 && procs) {
+    static DIR *procs;
+    static uint64_t last; /* where the pass is */
+    procs = procs ? procs : opendir("/proc");
+    if (procs && (*cursor == 0 || *cursor != last)) {
         rewinddir(procs);
-    } else if (!procs) {
-        procs = opendir("/proc");
     }
     for (struct dirent *d = procs ? readdir(procs) : NULL; d; d = readdir(procs)) {
-        if (is_number(d->d_name, id)) {
-            *cursor = *id;
+        if (synth_host_is_pid(d->d_name, id) && *id > *cursor) {
+            last = *cursor = *id;
             return cg_span_str(cg_span_of(d->d_name), name, SYNTH_NAME_BYTES);
         }
     }
+    last = 0;
     return false;
 }
 
@@ -97,7 +57,7 @@ static cg_err find_proc(struct synth *s, uint64_t dir, const char *name, uint64_
 {
     (void)s;
     (void)dir;
-    int fd = is_number(name, id) ? open_in(*id, "stat", O_PATH) : -1;
+    int fd = synth_host_is_pid(name, id) ? synth_host_open(*id, "stat", O_PATH) : -1;
     if (fd < 0) {
         return CG_ENOENT;
     }
@@ -107,72 +67,50 @@ static cg_err find_proc(struct synth *s, uint64_t dir, const char *name, uint64_
 
 /* ---- texts ---- */
 
-struct stat_line {
-    char name[64];
-    char state;
-    unsigned long long ppid, utime, stime, start, rss;
-};
-
-/* proc(5): the name stands in brackets and may hold anything, so fields are counted from the last
- * bracket. */
-static bool parse_stat(char *text, struct stat_line *out)
+static bool uid_of(uint64_t pid, uint32_t *uid)
 {
-    char *open = strchr(text, '('), *end = strrchr(text, ')');
-    if (!open || !end || end < open || end[1] != ' ') {
-        return false;
+    struct stat st;
+    int fd = synth_host_open(pid, "", O_PATH);
+    bool ok = fd >= 0 && fstat(fd, &st) == 0;
+    if (fd >= 0) {
+        close(fd);
     }
-    *end = 0;
-    struct cg_span name = cg_span_of(open + 1);
-    if (!cg_span_str(name, out->name, sizeof out->name)) {
-        return false;
+    *uid = ok ? st.st_uid : 0;
+    return ok;
+}
+
+/* Users of this host own their processes. Users of the cell act for the user that the server runs
+ * as: to them, each process is their own. */
+static uint64_t owner_of(struct synth_handle *h)
+{
+    const uint64_t host_user = UINT64_C(1) << 63;
+    uint32_t uid;
+    if (!(h->fid->principal & host_user) || !uid_of(h->id, &uid)) {
+        return h->fid->principal;
     }
-    char *word = end + 2;
-    out->state = *word;
-    unsigned long long *const wanted[] = {[4] = &out->ppid,
-                                          [14] = &out->utime,
-                                          [15] = &out->stime,
-                                          [22] = &out->start,
-                                          [24] = &out->rss};
-    for (size_t field = 4; field < CG_COUNT(wanted); field++) {
-        word = strchr(word, ' ');
-        if (!word) {
-            return false;
-        }
-        word++;
-        if (wanted[field]) {
-            *wanted[field] = strtoull(word, NULL, 10);
-        }
-    }
-    return true;
+    return host_user | uid;
 }
 
 static cg_err text_of_status(struct synth_handle *h, struct cg_str *out, struct cg_errbuf *eb)
 {
-    struct cg_str raw = {0};
-    cg_err e = read_file(h->id, "stat", &raw, eb);
-    struct stat_line line = {0};
-    struct stat owner = {0};
-    if (!e && !parse_stat(raw.data, &line)) {
-        e = cg_fail(eb, CG_EBADFORMAT, "the host's /proc/%llu/stat is not as expected",
-                    (unsigned long long)h->id);
+    struct synth_host_process p;
+    uint32_t uid = 0;
+    cg_err e = synth_host_process(h->id, &p, eb);
+    if (!e && !uid_of(h->id, &uid)) {
+        e = synth_host_why(h->id, eb);
     }
-    int fd = e ? -1 : open_in(h->id, "", O_PATH);
-    if (fd >= 0) {
-        fstat(fd, &owner);
-        close(fd);
-    }
-    cg_str_fini(&raw);
-    unsigned long long tick_ms = 1000 / (unsigned long long)sysconf(_SC_CLK_TCK);
-    e = e ? e : cg_str_add_quoted(out, line.name);
+    e = e ? e : cg_str_add_quoted(out, p.name);
     return e ? e
-             : cg_str_addf(out, " %c %llu %u %llu %llu %llu %llu\n", line.state, line.ppid,
-                           owner.st_uid, line.utime * tick_ms, line.stime * tick_ms,
-                           line.rss * (unsigned long long)sysconf(_SC_PAGESIZE), line.start);
+             : cg_str_addf(out, " %c %llu %u %llu %llu %llu %llu\n", p.state,
+                           (unsigned long long)p.ppid, uid, (unsigned long long)p.user_ms,
+                           (unsigned long long)p.system_ms, (unsigned long long)p.rss_bytes,
+                           (unsigned long long)p.start_ticks);
 }
 
+/* Its words; nothing of a kernel thread or of a process that has ended but is not reaped. */
 static cg_err text_of_args(struct synth_handle *h, struct cg_str *out, struct cg_errbuf *eb)
 {
-    cg_err e = read_file(h->id, "cmdline", out, eb);
+    cg_err e = synth_host_read(h->id, "cmdline", out, eb);
     for (size_t i = 0; i < out->len; i++) {
         if (!out->data[i]) {
             out->data[i] = '\n';
@@ -183,11 +121,14 @@ static cg_err text_of_args(struct synth_handle *h, struct cg_str *out, struct cg
 
 static cg_err text_of_fd(struct synth_handle *h, struct cg_str *out, struct cg_errbuf *eb)
 {
-    int fd = open_in(h->id, "fd", O_RDONLY | O_DIRECTORY);
-    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    int fd = synth_host_open(h->id, "fd", O_RDONLY | O_DIRECTORY);
+    if (fd < 0) {
+        return synth_host_why(h->id, eb);
+    }
+    DIR *dir = fdopendir(fd);
     if (!dir) {
-        return cg_fail(eb, errno == EACCES ? CG_EACCES : CG_ESTALE, "process %llu: %s",
-                       (unsigned long long)h->id, strerror(errno));
+        close(fd);
+        return CG_ENOMEM;
     }
     cg_err e = CG_OK;
     for (struct dirent *d = readdir(dir); !e && d; d = readdir(dir)) {
@@ -210,6 +151,11 @@ static cg_err text_of_number(struct synth_handle *h, struct cg_str *out, struct 
 
 /* ---- doing something to a process: the handle holds a process descriptor ---- */
 
+static cg_err gone(uint64_t pid, struct cg_errbuf *eb)
+{
+    return cg_fail(eb, CG_ESTALE, "process %llu is gone", (unsigned long long)pid);
+}
+
 struct target {
     int pidfd;
     uv_poll_t *poll;
@@ -228,7 +174,7 @@ static cg_err open_target(struct synth_handle *h, uint32_t flags, struct cg_errb
     t->pidfd = (int)syscall(SYS_pidfd_open, (pid_t)h->id, 0);
     if (t->pidfd < 0) {
         cg_free(t);
-        return cg_fail(eb, CG_ESTALE, "process %llu is gone", (unsigned long long)h->id);
+        return gone(h->id, eb);
     }
     h->aux = t;
     return CG_OK;
@@ -253,9 +199,7 @@ static void end_wait(struct target *t, cg_err e)
     struct cg_str text = {0};
     e = e ? e : cg_str_addf(&text, "gone %llu\n", (unsigned long long)t->pid);
     if (!e) {
-        r->r.read.data.len = (uint32_t)text.len < r->data_cap ? (uint32_t)text.len : r->data_cap;
-        memcpy(r->data, text.data, r->r.read.data.len);
-        r->r.read.eof = 1;
+        synth_answer_text(r, text.data, text.len);
     }
     cg_str_fini(&text);
     ninep_respond(r, e);
@@ -315,29 +259,11 @@ static cg_err send_signal(struct synth_handle *h, int signo, struct cg_errbuf *e
         return cg_fail(eb, CG_EPERM, "init and proc itself are not controlled through proc");
     }
     if (syscall(SYS_pidfd_send_signal, t->pidfd, signo, NULL, 0) < 0) {
-        return cg_fail(eb, errno == ESRCH ? CG_ESTALE : cg_err_from_errno(errno),
-                       "process %llu: %s", (unsigned long long)t->pid, strerror(errno));
+        return errno == ESRCH ? gone(t->pid, eb)
+                              : cg_fail(eb, cg_err_from_errno(errno), "process %llu: %s",
+                                        (unsigned long long)t->pid, strerror(errno));
     }
     return CG_OK;
-}
-
-static const struct {
-    const char *name;
-    int signo;
-} notes[] = {{"interrupt", SIGINT}, {"hangup", SIGHUP}, {"kill", SIGKILL}, {"term", SIGTERM},
-             {"quit", SIGQUIT},     {"usr1", SIGUSR1},  {"usr2", SIGUSR2}, {"alarm", SIGALRM},
-             {"stop", SIGSTOP},     {"start", SIGCONT}};
-
-static int note_number(const char *word)
-{
-    for (size_t i = 0; i < CG_COUNT(notes); i++) {
-        if (strcmp(word, notes[i].name) == 0) {
-            return notes[i].signo;
-        }
-    }
-    char *end;
-    long n = strtol(word, &end, 10);
-    return *word && !*end && n > 0 && n <= SIGRTMAX ? (int)n : 0;
 }
 
 static cg_err write_signal(struct synth_handle *h, struct cg_span data, struct cg_errbuf *eb)
@@ -347,7 +273,7 @@ static cg_err write_signal(struct synth_handle *h, struct cg_span data, struct c
     if (!cg_span_str(data, text, sizeof text) || cg_tokenize(text, words, WORDS_MAX) != 1) {
         return cg_fail(eb, CG_EBADFORMAT, "write one word");
     }
-    int signo = note_number(words[0]);
+    int signo = synth_note_number(words[0]);
     if (!note && signo != SIGSTOP && signo != SIGCONT && signo != SIGKILL) {
         return cg_fail(eb, CG_EINVAL, "ctl takes stop, start or kill, not '%s'", words[0]);
     }
@@ -371,28 +297,37 @@ static void ns_work(uv_work_t *work)
 {
     struct ns_read *n = CG_CONTAINER(work, struct ns_read, work);
     struct cg_errbuf eb = {0};
-    n->e = read_file(n->pid, "root/mnt/ns/ns", &n->text, &eb);
+    n->e = synth_host_read(n->pid, "root/mnt/ns/ns", &n->text, &eb);
 }
 
 static void ns_after(uv_work_t *work, int status)
 {
     struct ns_read *n = CG_CONTAINER(work, struct ns_read, work);
     struct ninep_req *r = n->req;
-    uint64_t offset = r->t.read.offset;
-    size_t left = offset < n->text.len ? n->text.len - (size_t)offset : 0;
-    uint32_t len = left < r->data_cap ? (uint32_t)left : r->data_cap;
-    cg_err e = status ? CG_ECANCELED : n->e;
-    if (!e && len) {
-        memcpy(r->data, n->text.data + offset, len);
+    if (!r) { /* it was cancelled */
+        cg_str_fini(&n->text);
+        cg_free(n);
+        return;
     }
-    r->r.read.data.len = e ? 0 : len;
-    r->r.read.eof = len == left;
-    cg_str_fini(&n->text);
-    cg_free(n);
+    cg_err e = status ? CG_ECANCELED : n->e;
     if (e) {
         cg_fail(&r->eb, e, "the process has no namespace that can be read");
+    } else {
+        synth_answer_text(r, n->text.data, n->text.len);
     }
+    cg_str_fini(&n->text);
+    cg_free(n);
     ninep_respond(r, e);
+}
+
+/* The thread may hang on a namespace whose server does: it is left to itself. */
+static void cancel_ns(struct synth_handle *h, struct ninep_req *r)
+{
+    (void)h;
+    struct ns_read *n = r->aux;
+    uv_cancel((uv_req_t *)&n->work);
+    n->req = NULL;
+    ninep_respond(r, CG_ECANCELED);
 }
 
 static void read_ns(struct synth_handle *h, struct ninep_req *r)
@@ -403,6 +338,7 @@ static void read_ns(struct synth_handle *h, struct ninep_req *r)
         return;
     }
     *n = (struct ns_read){.req = r, .pid = h->id};
+    r->aux = n;
     if (uv_queue_work(uv_default_loop(), &n->work, ns_work, ns_after) < 0) {
         cg_free(n);
         ninep_respond(r, CG_ENOMEM);
@@ -415,8 +351,8 @@ static void read_ns(struct synth_handle *h, struct ninep_req *r)
     }
 #define CONTROL_FILE(file)                                                                         \
     {                                                                                              \
-        .parent = KIND_PROC, .name = file, .mode = S_IFREG | 0600, .open = open_target,            \
-        .close = close_target, .text = text_of_number, .line = write_signal                        \
+        .parent = KIND_PROC, .name = file, .mode = S_IFREG | 0600, .owner = owner_of,              \
+        .open = open_target, .close = close_target, .text = text_of_number, .line = write_signal   \
     }
 
 static const struct synth_kind kinds[KINDS] = {
@@ -434,8 +370,16 @@ static const struct synth_kind kinds[KINDS] = {
                    .close = close_target,
                    .read = read_wait,
                    .cancel = cancel_wait},
-    [KIND_FD] = TEXT_FILE("fd", text_of_fd),
-    [KIND_NS] = {.parent = KIND_PROC, .name = "ns", .mode = S_IFREG | 0444, .read = read_ns},
+    [KIND_FD] = {.parent = KIND_PROC,
+                 .name = "fd",
+                 .mode = S_IFREG | 0400,
+                 .owner = owner_of,
+                 .text = text_of_fd},
+    [KIND_NS] = {.parent = KIND_PROC,
+                 .name = "ns",
+                 .mode = S_IFREG | 0444,
+                 .read = read_ns,
+                 .cancel = cancel_ns},
 };
 
 int main(int argc, char **argv)

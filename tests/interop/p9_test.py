@@ -82,6 +82,11 @@ def refusals(c, root):
     refused("a walk that fails at once is an error", c.walk, root, "none")
     f, _ = c.walk(root, "dir")
     refused("a directory is not opened for writing", c.open, f, p9.OWRITE)
+    refused("a directory is not opened to be removed", c.open, f, p9.OREAD | p9.ORCLOSE)
+    refused("a directory is not read before it is opened", c.read, f, 0, 512)
+    refused("an exclusive file is not made", c.create, f, "lock", 0x20000000 | 0o644, p9.OWRITE)
+    refused("a file's kind is not changed", c.wstat, f, mode=0o755)
+    refused("an unknown message is refused", c.rpc, 98, b"")
     refused("an unknown fid is refused", c.stat, 12345)
     refused("a fid is not used twice", c.rpc, p9.TATTACH, struct.pack("<II", root, p9.NOFID) + p9.s("x") + p9.s(""))
     refused("authentication is not asked for", c.rpc, p9.TAUTH, struct.pack("<I", 99) + p9.s("x") + p9.s(""))
@@ -100,6 +105,68 @@ def removing(c, root):
     check("remove on close removes", c.walk(root, "dir", "entry001")[1] == 1)
 
 
+def permissions(c, root):
+    f, _ = c.walk(root)
+    c.create(f, "private", p9.DMDIR | 0o700, p9.OREAD)
+    c.clunk(f)
+    f, _ = c.walk(root, "private")
+    c.create(f, "file", 0o667, p9.ORDWR)
+    check("a new file is no more open than its folder", c.stat(f)["mode"] == 0o601)
+    c.clunk(f)
+    f, _ = c.walk(root, "private")
+    c.create(f, "sub", p9.DMDIR | 0o755, p9.OREAD)
+    check("nor is a new folder", c.stat(f)["mode"] == p9.DMDIR | 0o700)
+    check("it is open for reading", c.list(f) == [])
+    c.clunk(f)
+
+
+def renaming(c, root):
+    f, _ = c.walk(root, "private")
+    deep, _ = c.walk(root, "private", "file")
+    c.wstat(f, name="public")
+    check("fids below a renamed folder follow", c.stat(deep)["name"] == "file")
+    up, n = c.walk(deep, "..", "..")
+    check("and walk up its new path", n == 2 and c.stat(up)["qid"] == c.stat(root)["qid"])
+    c.remove(deep)
+    check("and remove there", c.walk(root, "public", "file")[1] == 1)
+    f, _ = c.walk(root, "public", "sub")
+    other, _ = c.walk(root, "public", "sub")
+    c.remove(other)
+    again, _ = c.walk(root, "public")
+    c.create(again, "sub", 0o644, p9.OWRITE)
+    refused("a fid whose name stands for another file removes nothing", c.remove, f)
+    check("and the other file is there", c.walk(root, "public", "sub")[1] == 2)
+
+
+def failing_open_keeps(c, root):
+    f, _ = c.walk(root, "public")
+    refused("a name that exists is not made again", c.create, f, "sub", 0o644, p9.OWRITE | p9.ORCLOSE)
+    c.clunk(f)
+    check("a failed create does not remove the folder on close", c.walk(root, "public")[1] == 1)
+    f, _ = c.walk(root, "public", "sub")
+    c.open(f, p9.OREAD)
+    refused("an open fid is not opened again", c.open, f, p9.OREAD | p9.ORCLOSE)
+    c.clunk(f)
+    check("a failed open does not remove on close", c.walk(root, "public", "sub")[1] == 2)
+
+
+def pipelined(c, root):
+    """Requests that work on a fid while it is clunked, and the same number at once again."""
+    f, _ = c.walk(root, "dir", "other")
+    fid = struct.pack("<I", f)
+    c.send(p9.TSTAT, fid, 1)
+    c.send(p9.TCLUNK, fid, 2)
+    c.send(p9.TCLUNK, fid, 3)
+    c.send(p9.TWALK, struct.pack("<IIH", root, f, 1) + p9.s("dir"), 4)
+    c.send(p9.TSTAT, fid, 5)
+    answers = dict((tag, kind) for kind, tag, _ in (c.receive() for _ in range(5)))
+    check("a fid that is clunked twice is clunked once", answers == {
+        1: p9.TSTAT + 1, 2: p9.TCLUNK + 1, 3: p9.RERROR, 4: p9.TWALK + 1, 5: p9.TSTAT + 1})
+    for _ in range(300):
+        c.clunk(c.attach())
+    check("attaches that are clunked are forgotten", c.stat(f)["name"] == "dir")
+
+
 def flushing(c, root):
     f, _ = c.walk(root, "dir", "other")
     c.send(p9.TSTAT, struct.pack("<I", f), 7)
@@ -108,6 +175,8 @@ def flushing(c, root):
     while not answers or answers[-1][1] != 8:
         answers.append(c.receive())
     check("a flush is answered last", answers[-1][0] == p9.TFLUSH + 1 and len(answers) <= 2)
+    c.send(p9.TFLUSH, struct.pack("<H", 9), 9)
+    check("a flush of itself or of nothing is answered", c.receive()[:2] == (p9.TFLUSH + 1, 9))
     check("the connection goes on after a flush", c.stat(f)["name"] == "other")
 
 
@@ -125,7 +194,7 @@ def main():
             check("an unknown version is answered so", p9.Client(path, version="9Q").version == "unknown")
             check("9P2000.u falls back to 9P2000", p9.Client(path, version="9P2000.u").version == "9P2000")
             root = c.attach()
-            for part in (files, directories, refusals, removing, flushing):
+            for part in (files, directories, refusals, removing, permissions, renaming, failing_open_keeps, pipelined, flushing):
                 part(c, root)
         except (p9.Error, EOFError, OSError) as e:
             check(f"{type(e).__name__}: {e}", False)

@@ -10,6 +10,10 @@ import shutil
 import stat
 import subprocess
 import sys
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "interop"))
+import ours  # noqa: E402
 
 GUEST_HOST = "10.0.2.2"  # the host's loopback, as QEMU's user network shows it
 NETWORK = ["virtio_net", "virtio_pci"]
@@ -35,8 +39,14 @@ poweroff -f
 """ % DONE
 
 
-def kernel(cache):
+def need(*programs):
+    """Ends the test as skipped when a machine cannot be had here, or a program is not there."""
+    ours.need("qemu-system-x86_64", "busybox", "apt-get", "dpkg-deb", *programs)
+
+
+def kernel(cache=None):
     """(vmlinuz, folder of modules) of Debian's current kernel package."""
+    cache = cache or os.path.join(ours.build(), "vm")
     os.makedirs(cache, exist_ok=True)
     text = subprocess.run(["apt-cache", "depends", "linux-image-amd64"], capture_output=True, text=True, check=True).stdout
     package = re.search(r"Depends: (linux-image-\S+)", text).group(1)
@@ -158,6 +168,20 @@ def initramfs(path, module_folder, job, modules=(), programs=(), files=(), trees
                     archive.copy(source)
     with open(path, "wb") as f:
         f.write(archive.bytes())
+
+
+def report(text, status, expected, start):
+    """Prints the lines CHECK ok and CHECK bad of what a job said, and the sum; gives the exit status."""
+    lines = [line for line in text.splitlines() if line.startswith("CHECK")]
+    for line in lines:
+        print(line[6:])
+    passed = sum(line.startswith("CHECK ok") for line in lines)
+    failed = max(len(lines), expected) - passed
+    if failed or status is None:
+        print(text)
+    print(f"booted and checked in {time.monotonic() - start:.0f} s")
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed or status is None else 0
 
 
 def boot(vmlinuz, initrd, seconds, memory="1G", echo=False):

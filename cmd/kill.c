@@ -1,0 +1,60 @@
+/* kill: sends a signal to processes of any node, by their proc trees. When no operand names a node
+ * it is the host's kill, which knows more forms. */
+#include "cmd.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static const struct cmd cmd = {"kill", "[-SIGNAL] [NODE/]PID...",
+                               "sends a signal (term) to processes of this or other nodes"};
+
+static void lower(char *out, size_t cap, const char *text)
+{
+    if (strncasecmp(text, "sig", 3) == 0) {
+        text += 3;
+    }
+    size_t n = 0;
+    for (; text[n] != '\0' && n + 1 < cap; n++) {
+        out[n] = (char)tolower((unsigned char)text[n]);
+    }
+    out[n] = '\0';
+}
+
+static void hand_on(int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++) {
+        if (strchr(argv[i], '/') != NULL) {
+            return;
+        }
+    }
+    argv[0] = "kill";
+    execv("/usr/bin/kill", argv);
+}
+
+int main(int argc, char **argv)
+{
+    char signal[16] = "term", path[CMD_PATH_BYTES];
+    cmd_begin(&cmd, argc, argv);
+    hand_on(argc, argv);
+    int i = 1;
+    if (argc > 1 && argv[1][0] == '-') {
+        lower(signal, sizeof signal, argv[i++] + 1);
+    }
+    if (i >= argc) {
+        cmd_usage();
+    }
+    for (; i < argc; i++) {
+        const char *slash = strchr(argv[i], '/');
+        const char *pid = slash != NULL ? slash + 1 : argv[i];
+        const char *node = slash != NULL ? argv[i] : cmd_node();
+        int len = slash != NULL ? (int)(slash - argv[i]) : (int)strlen(node);
+        if (pid[0] == '\0' || strspn(pid, "0123456789") != strlen(pid)) {
+            cmd_fail("%s: not a process number, or NODE/NUMBER", argv[i]);
+        }
+        snprintf(path, sizeof path, "/n/%.*s/proc/%s/note", len, node, pid);
+        cmd_write(path, signal);
+    }
+    return 0;
+}

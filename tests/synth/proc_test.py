@@ -1,0 +1,140 @@
+#!/usr/bin/env python3
+"""proc: processes as files, through 9P2000: what they tell, signals, waiting. Prints 'N passed, N failed'."""
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+
+from rig import READ, RDWR, WRITE, as_other_user, check, equal, refused, report, served, until
+
+
+def words(line):
+    """Splits as the project's texts are quoted: words apart by blanks, '' inside quotes."""
+    out, word, quoted, i = [], None, False, 0
+    while i < len(line):
+        if line[i] == "'":
+            if quoted and line[i + 1:i + 2] == "'":
+                word += "'"
+                i += 1
+            else:
+                quoted = not quoted
+                word = word or ""
+        elif line[i] in " \n" and not quoted:
+            if word is not None:
+                out.append(word)
+            word = None
+        else:
+            word = (word or "") + line[i]
+        i += 1
+    return out + ([word] if word is not None else [])
+
+
+@contextlib.contextmanager
+def sleeper(program="/bin/sleep", *args):
+    p = subprocess.Popen([program, *(args or ["100"])], stdin=subprocess.DEVNULL)
+    try:
+        yield p
+    finally:
+        p.kill()
+        p.wait()
+
+
+def state(pid):
+    with open(f"/proc/{pid}/stat") as f:
+        return f.read().rsplit(")", 1)[1].split()[0]
+
+
+def telling():
+    with served("proc") as (connect, _), sleeper() as p:
+        c = connect()
+        names = c.names()
+        check("processes are listed by number, growing", names == sorted(names, key=int) and str(p.pid) in names)
+        check("and each once", len(set(names)) == len(names))
+        equal("the files of one", sorted(c.names(str(p.pid))), ["args", "ctl", "fd", "note", "ns", "status", "wait"])
+        status = words(c.get(f"{p.pid}/status").decode())
+        check("status has eight fields", len(status) == 8)
+        equal("name, parent, user", (status[0], int(status[2]), int(status[3])), ("sleep", os.getpid(), os.geteuid()))
+        check("its size and start", int(status[6]) > 0 and int(status[7]) > 0)
+        equal("args", c.get(f"{p.pid}/args"), b"/bin/sleep\n100\n")
+        equal("fd", dict(line.split(" ", 1) for line in c.get(f"{p.pid}/fd").decode().splitlines()).get("0"), "/dev/null")
+        equal("ctl reads as the number", c.get(f"{p.pid}/ctl"), f"{p.pid}\n".encode())
+        refused("it lives in no namespace", c.get, f"{p.pid}/ns", says="no namespace")
+        busy = words(c.get(f"{os.getpid()}/status").decode())
+        check("time is counted", int(busy[4]) + int(busy[5]) > 0)
+        for name in ("0", "-1", "x", "01", "4294967296", "self", str(2**31 - 1)):
+            refused(f"no process {name}", c.at, name, says=name)
+
+
+def strange_names():
+    with served("proc") as (connect, _), tempfile.TemporaryDirectory() as work:
+        c = connect()
+        for name in ("a b", "x) R 1 (y", "(((", "it's", ") (", "tab\there", "new\nline"):
+            path = os.path.join(work, name)
+            os.symlink("/bin/sleep", path)
+            with sleeper(path) as p:
+                status = words(c.get(f"{p.pid}/status").decode())
+                equal(f"a process named {name!r}", (status[0], status[1] in "SRD", int(status[2])), (name, True, os.getpid()))
+
+
+def control():
+    with served("proc") as (connect, _):
+        c = connect()
+        with sleeper() as p:
+            fid = c.at(f"{p.pid}/ctl", RDWR)
+            c.write(fid, 0, b"stop\n")
+            check("stop", until(lambda: state(p.pid) == "T"))
+            c.write(fid, 0, b"start")
+            check("start", until(lambda: state(p.pid) == "S"))
+            refused("ctl takes orders only", c.write, fid, 0, b"term", says="stop, start or kill")
+            refused("one word", c.write, fid, 0, b"stop now", says="one word")
+            refused("a word", c.write, fid, 0, b"", says="one word")
+            refused("not too long", c.write, fid, 0, b"x" * 100, says="one word")
+            c.write(fid, 0, b"kill")
+            equal("kill", p.wait(), -9)
+            refused("a process that is gone is stale", c.write, fid, 0, b"kill", says="gone")
+            refused("its number is found no more", c.at, str(p.pid))
+        for note, number in (("interrupt", 2), ("term\n", 15), ("usr2", 12), ("3", 3)):
+            with sleeper() as p:
+                c.put(f"{p.pid}/note", note.encode())
+                equal(f"note {note.strip()}", p.wait(), -number)
+        with sleeper() as p:
+            refused("no such signal", c.put, f"{p.pid}/note", b"sing", says="sing")
+            refused("status is not written", c.at, f"{p.pid}/status", WRITE, says="only read")
+            stale = c.at(f"{p.pid}/status", READ)
+        refused("status of a process that is gone", c.read, stale, 0, 100, says="gone")
+        refused("init is not controlled", c.put, "1/ctl", b"stop", says="init")
+        if os.geteuid() == 0:
+            with sleeper() as p:
+                equal("another user's process is not controlled",
+                      as_other_user(connect, lambda d: d.at(f"{p.pid}/ctl", RDWR)), "this file belongs to another user")
+
+
+def waiting():
+    with served("proc") as (connect, server):
+        c = connect()
+        with sleeper() as p:
+            fid = c.at(f"{p.pid}/wait", READ)
+            tag = c.begin_read(fid)
+            check("wait waits", c.waits(tag))
+            refused("one at a time on one handle", c.read, fid, 0, 100, says="already waits")
+            check("it is cancelled", c.flush(tag))
+            tag, other = c.begin_read(fid), c.begin_read(c.at(f"{p.pid}/wait", READ))
+            check("and asked again", c.waits(tag) and c.waits(other))
+            p.kill()
+            equal("gone", (c.end_read(tag), c.end_read(other)), (f"gone {p.pid}\n".encode(),) * 2)
+            equal("then the end", c.read(fid, 100, 100), b"")
+            p.wait()
+            equal("it can be read again", c.read(fid, 0, 100), f"gone {p.pid}\n".encode())
+        with sleeper() as p:
+            d = connect()
+            tag = d.begin_read(d.at(f"{p.pid}/wait", READ))
+            check("a connection that waits", d.waits(tag))
+            d.close()
+        refused("proc does not signal itself", c.put, f"{server.pid}/ctl", b"kill", says="proc itself")
+
+
+if __name__ == "__main__":
+    signal.alarm(100)
+    sys.exit(report(telling, strange_names, control, waiting))
