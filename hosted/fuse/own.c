@@ -207,10 +207,17 @@ static void own_read(struct space *s, struct freq *r)
 
 /* ---- ctl ---- */
 
-static void on_ctl_done(void *aux, cg_err first, const char *report)
+static void on_ctl_settled(struct space *s, void *aux)
 {
     struct freq *r = aux;
     struct fuse_write_out out = {.size = r->m.in.write.size};
+    (void)s;
+    freq_reply(r, &out, sizeof(out), NULL, 0);
+}
+
+static void on_ctl_done(void *aux, cg_err first, const char *report)
+{
+    struct freq *r = aux;
     r->aux = NULL;
     if (first != CG_OK) {
         char text[CG_DETAIL_BYTES];
@@ -219,9 +226,9 @@ static void on_ctl_done(void *aux, cg_err first, const char *report)
         memcpy(text, report, len);
         text[len] = 0;
         face_fail(r, first, text);
-        return;
+    } else if (!names_wait(space_of(r), on_ctl_settled, r)) {
+        on_ctl_settled(space_of(r), r);
     }
-    freq_reply(r, &out, sizeof(out), NULL, 0);
 }
 
 static void ctl_write(struct space *s, struct freq *r)

@@ -68,10 +68,17 @@ static void on_invalidate(void *ctx, struct ns_node *node, enum ns_inval what, c
     }
 }
 
+static void on_names_gone(struct space *s, void *token)
+{
+    if (!s->dev || fdev_settled(s->dev, token)) {
+        ns_invalidated(s->ns, token);
+    }
+}
+
 static bool on_fence(void *ctx, void *token)
 {
     struct space *s = ctx;
-    return !s->dev || fdev_settled(s->dev, token);
+    return !names_wait(s, on_names_gone, token) && (!s->dev || fdev_settled(s->dev, token));
 }
 
 /* ---- the device's side ---- */
@@ -131,6 +138,7 @@ cg_err space_new(struct adapter *a, const char *name, int fd, struct owner owner
     snprintf(s->name, sizeof(s->name), "%s", name);
     cg_map_init(&s->locks, 2 * sizeof(uint64_t));
     cg_list_init(&s->jobs);
+    names_init(s);
     cg_list_push(&a->spaces, &s->link);
     a->space_count++;
     cg_err e = make_ns(s);
@@ -153,6 +161,7 @@ cg_err space_new(struct adapter *a, const char *name, int fd, struct owner owner
 void space_free(struct space *s)
 {
     clone_abandon(s);
+    names_fini(s);
     if (s->ns) {
         handles_fini(s);
         own_fini(s);

@@ -96,6 +96,7 @@ void memfs_run(struct ninep_req *r);
 /* The tree as text, one line a file, sorted: path, kind, size, contents as they are. For comparing.
  */
 cg_err memfs_text(struct memfs *fs, struct cg_str *out);
+void memfs_other_root(struct memfs *fs);          /* the same names in another directory */
 uint64_t memfs_mutations(const struct memfs *fs); /* that took effect */
 uint32_t memfs_fids(const struct memfs *fs);      /* references held by fids */
 

@@ -83,7 +83,9 @@ void ninep__fcall(struct ninep__fop *op, uint8_t type, const union ninep_tmsg *t
 {
     op->step = step;
     op->req = NULL;
-    if (!ninep__request(op->f->session, type, t, data_at, on_told, op, &op->req)) {
+    if (!op->f->conn) { /* lost on the way, for want of memory */
+        forget(op);
+    } else if (!ninep__request(op->f->session, type, t, data_at, on_told, op, &op->req)) {
         static const union ninep_rmsg nothing;
         step(op, CG_ENOMEM, &nothing, "");
     }
@@ -114,9 +116,11 @@ static void send_flush(struct ninep_conn *c, uint16_t tag)
 /* Sends f (NULL: nothing) as op's answer. */
 static void finish(struct ninep__fop *op, struct ninep_frame *f, uint8_t type)
 {
-    if (f) {
+    if (f && op->f->conn) {
         put_head(f, type, op->tag);
         ninep__conn_send(op->f->conn, f);
+    } else {
+        ninep_frame_free(f);
     }
     ninep__ffid_drop(op->f, op->tmp);
     forget(op);
@@ -126,7 +130,9 @@ struct ninep_frame *ninep__freply(struct ninep__fop *op, uint32_t body, struct c
 {
     struct ninep_frame *f = ninep_frame_new(NINEP_P_HEADER_BYTES + body);
     if (!f) {
-        ninep__conn_close(op->f->conn, "no memory for a reply");
+        if (op->f->conn) {
+            ninep__conn_close(op->f->conn, "no memory for a reply");
+        }
         finish(op, NULL, 0);
         return NULL;
     }

@@ -135,6 +135,20 @@ static void reopened(void **state)
     ns_close(user.ns, gone);
 }
 
+/* A server whose root is made anew at each start: what is below it is found all the same. */
+static void reopened_below_another_root(void **state)
+{
+    (void)state;
+    struct ns_file *f;
+    assert_int_equal(t_open(&user, "/d/a", NINEP_OPEN_RDWR, &f, NULL), CG_OK);
+    read_is(f, 0, "hello");
+    memfs_other_root(server->fs);
+    t_server_restart(server);
+    read_is(f, 1, "ello");
+    assert_int_equal(t_put(&user, "/d/new", "x"), CG_OK);
+    ns_close(user.ns, f);
+}
+
 struct outcome {
     bool done;
     cg_err e;
@@ -561,6 +575,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(write_error_at_flush, setup, teardown),
         cmocka_unit_test_setup_teardown(create_error_at_flush, setup, teardown),
         cmocka_unit_test_setup_teardown(reopened, setup, teardown),
+        cmocka_unit_test_setup_teardown(reopened_below_another_root, setup, teardown),
         cmocka_unit_test_setup_teardown(unknown_outcome, setup, teardown),
         cmocka_unit_test_setup_teardown(deadline_and_cancel, setup, teardown),
         cmocka_unit_test_setup_teardown(reads_ahead, setup, teardown),

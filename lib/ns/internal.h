@@ -122,8 +122,8 @@ struct ns__obj {
     struct ninep_xqid id;
     uint64_t serial; /* names this object in keys; never reused */
     uint32_t refs;
-    bool settled; /* the identity is known: it is in tree->objs */
-    cg_err dead;  /* its create failed: every operation answers this */
+    bool settled;  /* the identity is known: it is in tree->objs */
+    cg_err dead;   /* its create failed: every operation answers this */
     bool was_root; /* of the tree, in this or an earlier session: paths begin here */
     struct cg_list idle_link;
     /* a path that led here */

@@ -127,8 +127,7 @@ static void on_send(void *ctx, struct ninep_frame *f)
     struct cg_buf b = cg_buf_reader(f->data, f->len);
     ninep_get_phead(&b, &h);
     cg_assert(!b.bad && h.size == f->len && a->answers < ABROAD_ANSWERS_MAX);
-    a->answer[a->answers++] =
-        (struct answer){.frame = f, .type = h.type, .tag = h.tag, .body = b};
+    a->answer[a->answers++] = (struct answer){.frame = f, .type = h.type, .tag = h.tag, .body = b};
 }
 
 static void on_close(void *ctx)

@@ -56,23 +56,40 @@ static const struct {
     uint8_t type;
     const char *fmt;
 } forms[] = {
-    {NINEP_P_TATTACH, "f~nn"},       {NINEP_P_TWALK, "fgw1n"},
-    {NINEP_P_TWALK, "fgw2nm"},       {NINEP_P_TWALK, "fgw0"},
-    {NINEP_P_TWALK, "fgw3nuu"},      {NINEP_P_TOPEN, "fb"},
-    {NINEP_P_TCREATE, "fnpb"},       {NINEP_P_TREAD, "fod"},
-    {NINEP_P_TWRITE, "foy"},         {NINEP_P_TCLUNK, "f"},
-    {NINEP_P_TREMOVE, "f"},          {NINEP_P_TSTAT, "f"},
-    {NINEP_P_TWSTAT, "fS"},          {NINEP_P_TFLUSH, "t"},
-    {NINEP_L_TATTACH, "f~nnd"},      {NINEP_L_TLOPEN, "fd"},
-    {NINEP_L_TLCREATE, "fnddd"},     {NINEP_L_TSYMLINK, "fnmd"},
-    {NINEP_L_TMKNOD, "fndddd"},      {NINEP_L_TRENAME, "fgn"},
-    {NINEP_L_TREADLINK, "f"},        {NINEP_L_TGETATTR, "fq"},
-    {NINEP_L_TSETATTR, "fddddoqqqq"}, {NINEP_L_TXATTRWALK, "fgx"},
-    {NINEP_L_TXATTRCREATE, "fxod"},  {NINEP_L_TREADDIR, "fod"},
-    {NINEP_L_TFSYNC, "f"},           {NINEP_L_TLOCK, "flbooln"},
-    {NINEP_L_TGETLOCK, "flooln"},    {NINEP_L_TLINK, "fgn"},
-    {NINEP_L_TMKDIR, "fndd"},        {NINEP_L_TRENAMEAT, "fngm"},
-    {NINEP_L_TUNLINKAT, "fnd"},      {NINEP_L_TSTATFS, "f"},
+    {NINEP_P_TATTACH, "f~nn"},
+    {NINEP_P_TWALK, "fgw1n"},
+    {NINEP_P_TWALK, "fgw2nm"},
+    {NINEP_P_TWALK, "fgw0"},
+    {NINEP_P_TWALK, "fgw3nuu"},
+    {NINEP_P_TOPEN, "fb"},
+    {NINEP_P_TCREATE, "fnpb"},
+    {NINEP_P_TREAD, "fod"},
+    {NINEP_P_TWRITE, "foy"},
+    {NINEP_P_TCLUNK, "f"},
+    {NINEP_P_TREMOVE, "f"},
+    {NINEP_P_TSTAT, "f"},
+    {NINEP_P_TWSTAT, "fS"},
+    {NINEP_P_TFLUSH, "t"},
+    {NINEP_L_TATTACH, "f~nnd"},
+    {NINEP_L_TLOPEN, "fd"},
+    {NINEP_L_TLCREATE, "fnddd"},
+    {NINEP_L_TSYMLINK, "fnmd"},
+    {NINEP_L_TMKNOD, "fndddd"},
+    {NINEP_L_TRENAME, "fgn"},
+    {NINEP_L_TREADLINK, "f"},
+    {NINEP_L_TGETATTR, "fq"},
+    {NINEP_L_TSETATTR, "fddddoqqqq"},
+    {NINEP_L_TXATTRWALK, "fgx"},
+    {NINEP_L_TXATTRCREATE, "fxod"},
+    {NINEP_L_TREADDIR, "fod"},
+    {NINEP_L_TFSYNC, "f"},
+    {NINEP_L_TLOCK, "flbooln"},
+    {NINEP_L_TGETLOCK, "flooln"},
+    {NINEP_L_TLINK, "fgn"},
+    {NINEP_L_TMKDIR, "fndd"},
+    {NINEP_L_TRENAMEAT, "fngm"},
+    {NINEP_L_TUNLINKAT, "fnd"},
+    {NINEP_L_TSTATFS, "f"},
 };
 
 static void put_name(struct cg_buf *b, const char *name)
@@ -193,6 +210,16 @@ static void run_one(uint8_t which)
     }
 }
 
+static void run_all(void)
+{
+    for (uint32_t i = 0; i < w.waitings; i++) {
+        if (w.waiting[i]) {
+            world_run(&w, i);
+        }
+    }
+    w.waitings = 0;
+}
+
 static void command(struct cg_buf *in)
 {
     uint8_t c = cg_get_u8(in);
@@ -226,8 +253,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     const char *only = getenv("COGNU_DIALECT");
     uint8_t bits = cg_get_u8(&in);
     setenv("COGNU_LOG", "error", 1);
+    cg_log_init("fuzz");
     world_init(&w);
     abroad_world(&w);
+    if (bits & 0x40) {
+        w.ops.cancel = NULL;
+    }
     world_start(&w);
     for (uint32_t i = 0; i < PEERS; i++) {
         dialect[i] = only ? only : bits >> i & 1 ? "9P2000" : "9P2000.L";
@@ -237,22 +268,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     for (uint32_t i = 0; i < COMMANDS_MAX && cg_buf_left(&in) > 0; i++) {
         command(&in);
     }
-    bool late = bits & 0x80; /* the last answers come after the server's end */
-    for (uint32_t i = 0; i < PEERS && !late; i++) {
-        abroad_fini(&peer[i]);
-    }
-    while (w.waitings > 0 && !late) {
-        run_one(0);
-    }
-    struct ninep_server *server = w.server;
-    ninep_server_free(server);
-    while (w.waitings > 0) {
-        run_one(0);
+    w.defer = false;
+    if (bits & 0x80) { /* the last answers come after the server's end */
+        ninep_server_free(w.server);
+        w.server = NULL;
+        run_all();
     }
     for (uint32_t i = 0; i < PEERS; i++) {
         abroad_fini(&peer[i]);
     }
-    w.server = NULL;
+    run_all();
     abroad_world_fini(&w);
     return 0;
 }

@@ -635,6 +635,11 @@ void memfs_free(struct memfs *fs)
     cg_free(fs);
 }
 
+void memfs_other_root(struct memfs *fs)
+{
+    fs->root->number = ++fs->last_number;
+}
+
 uint64_t memfs_mutations(const struct memfs *fs)
 {
     return fs->mutations;
