@@ -154,8 +154,13 @@ static void walked(struct ninep__fop *op, cg_err e, const union ninep_rmsg *r, c
     }
 }
 
-/* A walk with ".." goes element by element along the paths that result, from the root. */
+/* A walk with "." or ".." goes element by element along the paths that result, from the root. */
 static void climb(struct ninep__fop *op);
+
+static bool dots(struct cg_span name)
+{
+    return cg_span_is(name, ".") || cg_span_is(name, "..");
+}
 
 static void climbed(struct ninep__fop *op, cg_err e, const union ninep_rmsg *r, const char *detail)
 {
@@ -186,7 +191,7 @@ static void climb(struct ninep__fop *op)
     struct ninep_names first = op->names;
     struct cg_span next = first.name[op->at];
     first.count = (uint16_t)(op->at + 1);
-    bool good = cg_span_is(next, "..") || cg_name_ok(next);
+    bool good = dots(next) || cg_name_ok(next);
     cg_err e = good ? ninep__ffid_path(op->newfid, op->fid->path, &first) : CG_EINVAL;
     if (e) {
         climbed(op, e, &nothing, "");
@@ -215,7 +220,7 @@ static void walk(struct ninep__fop *op)
     }
     op->names = p.names;
     for (uint16_t i = 0; i < p.names.count; i++) {
-        if (cg_span_is(p.names.name[i], "..")) {
+        if (dots(p.names.name[i])) {
             climb(op);
             return;
         }

@@ -108,13 +108,16 @@ cg_err ninep__ffid_xattr(struct ninep__ffid *ff, const void *data, uint32_t len)
 
 /* ---- paths ---- */
 
-/* dir followed by names, ".." taken lexically. */
+/* dir followed by names, "." and ".." taken lexically. */
 cg_err ninep__ffid_path(struct ninep__ffid *ff, const char *dir, const struct ninep_names *names)
 {
     struct cg_str s = {0};
     cg_err e = cg_str_add(&s, dir, strlen(dir));
     for (uint16_t i = 0; !e && i < names->count; i++) {
         struct cg_span name = names->name[i];
+        if (cg_span_is(name, ".")) {
+            continue;
+        }
         if (cg_span_is(name, "..")) {
             char *slash = memrchr(s.data, '/', s.len);
             s.len = slash ? (size_t)(slash - s.data) : 0;

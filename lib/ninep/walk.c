@@ -156,8 +156,8 @@ static void arrived(struct ninep__req *req, struct ninep__fid *f, uint8_t *attrs
         r->lease = ninep__grant_now(req, f, &f->pub.id);
     }
     ninep__reply_inline(req, f, last, t->want, t->inline_max);
+    ninep__fid_put(f); /* first: an ended session goes with its last request */
     ninep__finish(req, CG_OK);
-    ninep__fid_put(f);
 }
 
 /* Answers a walk of no names: the attributes of the file itself were asked of the file server. */

@@ -72,6 +72,8 @@ def directories(c, root):
     c.clunk(d)
     up, n = c.walk(root, "dir", "..", "dir", "entry000", "..")
     check("walks up by ..", n == 5 and c.stat(up)["name"] == "dir")
+    here, n = c.walk(root, ".", "dir", ".")
+    check("walks to where it is by .", n == 3 and c.stat(here)["name"] == "dir")
     top, n = c.walk(root, "..", "..")
     check("the root's .. is the root", n == 2 and c.stat(top)["qid"][2] == c.stat(root)["qid"][2])
 

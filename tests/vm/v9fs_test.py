@@ -49,7 +49,9 @@ def main():
             mount = f"mount -t 9p {vm.GUEST_HOST} -o trans=tcp,port={port},version=9p2000.L,msize=65536,uname=root,access=any,aname={aname}"
             initrd = os.path.join(work, "initrd")
             vmlinuz, modules = vm.kernel()
-            vm.initramfs(initrd, modules, f"MOUNT='{mount}'\n{job}", [*vm.NETWORK, "9p", "9pnet_fd"], PROGRAMS)
+            with vm.initramfs(initrd, modules, f"MOUNT='{mount}'\n{job}", [*vm.NETWORK, "9p", "9pnet_fd"]) as archive:
+                for program in PROGRAMS:
+                    archive.program(program)
             start = time.monotonic()
             text, status = vm.boot(vmlinuz, initrd, BOOT_SECONDS)
         finally:

@@ -3,6 +3,7 @@
 The kernel package is fetched by apt into a cache folder and unpacked there; nothing is installed. The initramfs holds busybox, the
 named modules with what they depend on, the named programs with their libraries, and an init script. No root is needed.
 """
+import contextlib
 import gzip
 import os
 import re
@@ -127,6 +128,10 @@ class Archive:
         with open(source, "rb") as f:
             self.file(name or source, f.read(), os.stat(source).st_mode & 0o777)
 
+    def program(self, source):
+        for path in (source, *libraries(source)):
+            self.copy(os.path.realpath(path), path)
+
     def link(self, name, target):
         name = name.strip("/")
         if name not in self.seen:
@@ -139,33 +144,46 @@ class Archive:
         return gzip.compress(bytes(self.out), 1)
 
 
-def initramfs(path, module_folder, job, modules=(), programs=(), files=(), trees=()):
-    """Writes an initramfs. programs: paths, copied with their libraries; files: (name, bytes); trees: folders copied whole."""
+class Below:
+    """A folder of an archive as a root of its own, in which paths are as they are here."""
+
+    def __init__(self, archive, folder):
+        self.archive, self.folder = archive, folder
+
+    def copy(self, source, name=None):
+        name = name or source
+        real = os.path.join(os.path.realpath(os.path.dirname(name)), os.path.basename(name))  # /lib may be /usr/lib
+        self.archive.copy(os.path.realpath(source), self.folder + real)
+
+    def program(self, source, name=None):
+        self.copy(source, name)
+        for library in libraries(source):
+            self.copy(library)
+
+    def link(self, name, target):
+        self.archive.link(self.folder + "/" + name, target)
+
+    def tree(self, source):
+        for base, _, names in os.walk(source):
+            for name in names:
+                self.copy(os.path.join(base, name))
+
+
+@contextlib.contextmanager
+def initramfs(path, module_folder, job, modules=()):
+    """An archive to be filled, with busybox, the modules, and an init that runs the job; written at the end."""
     archive = Archive()
     for folder in ("proc", "sys", "dev", "tmp", "run", "root", "bin", "sbin"):
         archive.folder(folder)
     archive.entry("dev/console", stat.S_IFCHR | 0o600, rdev=(5, 1))
-    archive.copy("/bin/busybox", "bin/busybox")
+    archive.copy(shutil.which("busybox"), "bin/busybox")
     archive.file("init", INIT.encode())
     archive.file("job", job.encode())
     order = module_files(module_folder, list(modules))
     for module in order:
         archive.copy(module, "modules/" + os.path.basename(module))
     archive.file("modules.order", "\n".join(os.path.basename(m) for m in order).encode() + b"\n", 0o644)
-    for program in programs:
-        archive.copy(os.path.realpath(program), program)
-        for library in libraries(program):
-            archive.copy(os.path.realpath(library), library)
-    for name, data in files:
-        archive.file(name, data)
-    for tree in trees:
-        for base, _, names in os.walk(tree):
-            for name in names:
-                source = os.path.join(base, name)
-                if os.path.islink(source):
-                    archive.link(source, os.readlink(source))
-                elif os.path.isfile(source):
-                    archive.copy(source)
+    yield archive
     with open(path, "wb") as f:
         f.write(archive.bytes())
 
