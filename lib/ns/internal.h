@@ -18,10 +18,12 @@
 #include <sys/stat.h>
 
 enum {
-    NS_DEADLINE_MS = 30000,       /* an operation, as a client's call */
-    NS_RETRY_MS = 1000,           /* a tree that failed is tried again no sooner */
-    NS_WIDE_US = 300,             /* above this round trip, guessing costs less than asking twice */
-    NS_MISSES_MAX = 4,            /* lookups in a near directory before its listing is fetched */
+    NS_DEADLINE_MS = 30000, /* an operation, as a client's call */
+    NS_RETRY_MS = 1000,     /* a tree that failed is tried again no sooner */
+    NS_WIDE_US = 300,       /* above this round trip, guessing costs less than asking twice */
+    NS_MISSES_MAX = 4,      /* lookups in a near directory before its listing is fetched */
+    NS_PAYS = 16,           /* lookups that a listing must answer to have been worth it */
+    NS_WASTED_MAX = 10,     /* each doubles the misses before the next listing; no more than this */
     NS_PAGE_BYTES = 256 << 10,    /* first page of a listing: 50 files of 4 KiB */
     NS_PAGES_INLINE = 4,          /* pages of one listing that carry contents */
     NS_INLINE_BYTES = 16 << 10,   /* most contents of a file that come unasked */
@@ -144,14 +146,15 @@ struct ns__obj {
     /* a directory's names */
     struct cg_list names; /* in the server's order */
     uint32_t name_count, negative_count;
-    bool complete, loading, tried;
+    bool complete, loading, tried, guessed;
     uint64_t cookie; /* where the next page begins */
     /* contents that are fetched ahead of a reader of many small files; see list.c */
     uint64_t ahead_cookie; /* where the next page of them begins */
     uint32_t ahead_bytes;
     bool ahead_busy, ahead_done;
-    uint32_t misses;
-    struct cg_list aliases; /* names that lead here */
+    uint32_t misses, answers; /* lookups since the listing that asked the server, and did not */
+    uint8_t wasted;           /* listings one after the other that were lost before they paid */
+    struct cg_list aliases;   /* names that lead here */
     /* moments of the tree's clock */
     uint64_t broken_at, changed_at, answered_at, settled_at;
     uint32_t pending;  /* own changes under way */
@@ -300,6 +303,7 @@ struct ns_op {
     struct ns_file *file;
     char *name, *newname;
     void *data;
+    bool borrowed; /* data is its caller's, who still has it */
     union {
         struct ninep_tsetattr setattr;
         struct ninep_tlock lock;
@@ -457,6 +461,8 @@ void ns__tell_aliases(struct ns__obj *o);
 
 /* list.c */
 bool ns__list_wanted(struct ns__obj *dir);
+/* Is a lookup in dir worth a guess that the child is a directory? Called when it will be made. */
+bool ns__guess_wanted(struct ns__obj *dir);
 bool ns__list_add(struct ns__flight *f, struct ns__obj *dir, uint32_t fid);
 void ns__list_guess(struct ns__flight *f, struct ns__obj *parent, uint32_t fid);
 void ns__list_guessed(struct ns__call *walk, struct ns__obj *o);

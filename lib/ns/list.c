@@ -160,11 +160,27 @@ void ns__list_guessed(struct ns__call *walk, struct ns__obj *o)
 bool ns__list_add(struct ns__flight *f, struct ns__obj *dir, uint32_t fid)
 {
     dir->tried = dir->loading = true;
-    dir->misses = 0;
+    dir->misses = dir->answers = 0;
     if (!add(f, dir, fid, ns__leased(dir) ? dir->cookie : 0, false)) {
         dir->loading = false;
         return false;
     }
+    return true;
+}
+
+/* Listings did not pay: others change it all the time, or its lease cannot be kept. */
+static bool weary(const struct ns__obj *dir)
+{
+    return dir->wasted > 0 && dir->misses <= (uint32_t)NS_MISSES_MAX << dir->wasted;
+}
+
+bool ns__guess_wanted(struct ns__obj *dir)
+{
+    if (!ns__cacheable(dir) || !ns__wide(dir->tree) || weary(dir)) {
+        return false;
+    }
+    dir->guessed = true;
+    dir->misses = dir->wasted > 0 ? 0 : dir->misses;
     return true;
 }
 
@@ -176,6 +192,9 @@ bool ns__list_wanted(struct ns__obj *dir)
         return false;
     }
     dir->misses++;
+    if (weary(dir)) {
+        return false;
+    }
     if (dir->tried && dir->cookie == 0 && dir->misses <= NS_MISSES_MAX) {
         return false; /* it came, and could not be kept */
     }

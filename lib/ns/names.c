@@ -138,8 +138,14 @@ void ns__names_drop(struct ns__obj *dir)
         ns__name_del(n);
     }
     dir->complete = false;
-    dir->tried = false;
-    dir->misses = 0;
+    if (dir->answers >= NS_PAYS) {
+        dir->wasted = 0;
+    } else if ((dir->tried || dir->guessed) && dir->wasted < NS_WASTED_MAX) {
+        dir->wasted++;
+    }
+    dir->tried = dir->guessed = false;
+    dir->answers = 0;
+    dir->misses = dir->wasted > 0 ? dir->misses : 0;
     dir->cookie = 0;
     dir->ahead_cookie = dir->ahead_bytes = 0;
     dir->ahead_done = false;

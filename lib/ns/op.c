@@ -52,7 +52,9 @@ static void op_free(struct ns_op *op)
     ns__path_free(op->path);
     cg_free(op->name);
     cg_free(op->newname);
-    cg_free(op->data);
+    if (!op->borrowed) {
+        cg_free(op->data);
+    }
     cg_free(op);
 }
 

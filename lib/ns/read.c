@@ -86,6 +86,17 @@ static void take_room(struct ns *ns, const struct ns_file *but)
     }
 }
 
+/* Blocks begin and end where the reader's own requests do: then each is answered out of one block,
+ * and nothing has to be put together. */
+static uint32_t block_len(const struct ns_file *f, const struct ns_op *op, uint32_t step)
+{
+    uint64_t end = op->offset + op->count;
+    if (f->ahead_next < end) {
+        return end - f->ahead_next < step ? (uint32_t)(end - f->ahead_next) : step;
+    }
+    return op->count == step ? step - (uint32_t)((f->ahead_next - end) % step) : step;
+}
+
 /* Keeps the window in front of offset full. */
 static void ahead_fill(struct ns_op *op, struct ns_file *f, uint64_t offset, uint64_t size)
 {
@@ -106,7 +117,7 @@ static void ahead_fill(struct ns_op *op, struct ns_file *f, uint64_t offset, uin
            op->ns->ahead_bytes + step <= NS_AHEAD_ALL) {
         struct ns__flight fl; /* each alone: they need no order */
         ns__flight_init(&fl, op, f->obj->tree);
-        if (!block_add(&fl, f, step)) {
+        if (!block_add(&fl, f, block_len(f, op, step))) {
             op->err = CG_OK; /* read without */
             return;
         }

@@ -155,7 +155,7 @@ static void ask(struct ns_op *op, struct ns__obj *dir, const char *name)
         ok = add_lease(&f, dir, fid);
     }
     ok = ok && add_walk(&f, dir, fid, name, newfid);
-    if (ok && ns__cacheable(dir) && ns__wide(dir->tree) && newfid != NINEP_NOFID) {
+    if (ok && newfid != NINEP_NOFID && ns__guess_wanted(dir)) {
         ns__list_guess(&f, dir, newfid);
     }
     if (ok) {
@@ -178,12 +178,14 @@ enum ns__found ns__find(struct ns_op *op, struct ns__obj *dir, const char *name)
     }
     if (n && n->obj && ns__attr_ok(n->obj)) {
         op->ns->hits++;
+        dir->answers++;
         narrow(op, ns__believed(dir, name, n->obj));
         set_found(op, n->obj);
         return NS__FOUND;
     }
     if (ns__leased(dir) && ((n && !n->obj) || (!n && dir->complete))) {
         op->ns->hits++;
+        dir->answers++;
         if (!n) {
             ns__name_put(dir, name, NULL);
         }

@@ -218,6 +218,20 @@ static void write_step(struct ns_op *op)
     }
 }
 
+static void own_data(struct ns_op *op)
+{
+    void *copy = cg_alloc(op->count ? op->count : 1);
+    if (!copy) {
+        ns__note(op, CG_ENOMEM, "no memory for a write");
+        return;
+    }
+    if (op->count) {
+        memcpy(copy, op->data, op->count);
+    }
+    op->data = copy;
+    op->borrowed = false;
+}
+
 struct ns_op *ns_write(struct ns *ns, struct ns_file *f, uint64_t offset, const void *data,
                        uint32_t len, ns_count_done *done, void *aux)
 {
@@ -229,15 +243,14 @@ struct ns_op *ns_write(struct ns *ns, struct ns_file *f, uint64_t offset, const 
     op->done.count = done;
     op->offset = offset;
     op->count = len;
-    op->data = cg_alloc(len ? len : 1);
-    if (op->data && len) {
-        memcpy(op->data, data, len);
-    }
-    if (!op->data) {
-        ns__note(op, CG_ENOMEM, "no memory for a write");
-    }
+    op->data = (void *)(uintptr_t)data; /* the caller's, until this returns */
+    op->borrowed = true;
     ns__op_file(op, f);
-    return ns__op_start(op);
+    op = ns__op_start(op);
+    if (op && op->index == 0) { /* not sent yet */
+        own_data(op);
+    }
+    return op;
 }
 
 /* ---- flush, fsync */

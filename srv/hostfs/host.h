@@ -108,6 +108,7 @@ struct hostfs {
     struct cg_map leases;     /* by identity */
     struct cg_list unwatched; /* leases that could not be watched, or changed while being granted */
     struct cg_list held;      /* watches of the listing being made */
+    struct cg_list lost;      /* watches whose entries lost names in this batch of events */
 };
 
 /* hostfs.c */

@@ -159,7 +159,11 @@ void host_create(struct ninep_req *r)
     if (e == CG_OK) {
         e = host_attr_changed(r->fid, host_fid(r->fid)->node, &r->r.create.dir, &r->eb);
     }
+    struct hostfs *fs = host_enter(r->fid);
     if (e == CG_OK) {
+        if (!S_ISDIR(r->r.create.attr.mode) && r->r.create.attr.nlink == 1) {
+            host_watch_hold(fs, host_fid(r->fid)->node); /* it serves the new file too */
+        }
         e = keep(r, node, &io);
     }
     if (io >= 0) {
@@ -169,6 +173,7 @@ void host_create(struct ninep_req *r)
         host_node_put(node);
     }
     ninep_respond(r, e);
+    host_watch_release(fs);
 }
 
 /* ---- put --------------------------------------------------------------------------------------

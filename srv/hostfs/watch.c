@@ -39,6 +39,7 @@ static const uint32_t mask = IN_MODIFY | IN_ATTRIB | IN_CREATE | IN_DELETE | IN_
 
 struct host_watch {
     struct cg_list held; /* in hostfs.held while a listing is made */
+    struct cg_list lost; /* in hostfs.lost until its leases are broken */
     struct cg_list leases;
     struct host_node *node;
     struct ninep_xqid id;
@@ -48,7 +49,7 @@ struct host_watch {
 };
 
 struct host_lease {
-    struct cg_list link;      /* in its watch's leases, or in hostfs.unwatched */
+    struct cg_list link;      /* in its watch's leases, or in hostfs.unwatched until broken */
     struct ninep_xqid id;     /* change is what the holders know */
     struct host_watch *watch; /* NULL: unwatched */
     bool gone;                /* we removed its last name we know: events say nothing new */
@@ -141,6 +142,7 @@ static struct host_watch *watch_make(struct hostfs *fs, struct host_node *n,
             w->node = host_node_share(n);
             w->uses = 1;
             cg_list_init(&w->held);
+            cg_list_init(&w->lost);
             cg_list_init(&w->leases);
             return w;
         }
@@ -227,6 +229,9 @@ static struct host_watch *watch_for(struct hostfs *fs, struct ninep_fid *fid,
         return NULL;
     }
     if (own.volume == id->volume && own.file == id->file && own.generation == id->generation) {
+        if (!cg_list_empty(&fs->held)) { /* just made in this directory */
+            return use(CG_CONTAINER(fs->held.next, struct host_watch, held));
+        }
         w = watch_make(fs, n, id);
         *stale = own.change != id->change || !id_now(n, &own) || own.change != id->change;
         return w;
@@ -371,6 +376,25 @@ static void break_all(struct hostfs *fs, struct cg_list *leases)
     }
 }
 
+/* All leases that w serves are to be broken, once for many events. */
+static void entries_lost(struct hostfs *fs, struct host_watch *w)
+{
+    if (cg_list_empty(&w->lost)) {
+        cg_list_push(&fs->lost, &w->lost);
+        w->uses++;
+    }
+}
+
+static void break_lost(struct hostfs *fs)
+{
+    while (!cg_list_empty(&fs->lost)) {
+        struct host_watch *w = CG_CONTAINER(fs->lost.next, struct host_watch, lost);
+        cg_list_del(&w->lost);
+        break_all(fs, &w->leases);
+        watch_put(fs, w);
+    }
+}
+
 /* Something happened to an entry of the watched directory. */
 static void entry_happened(struct hostfs *fs, struct host_watch *w, const struct inotify_event *ev)
 {
@@ -383,7 +407,7 @@ static void entry_happened(struct hostfs *fs, struct host_watch *w, const struct
     }
     if ((ev->mask & (IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO)) != 0 && id_now(w->node, &id) &&
         (dir == NULL || dir->id.change != id.change)) {
-        break_all(fs, &w->leases); /* which entry lost its name cannot be told from the name */
+        entries_lost(fs, w); /* which entry lost its name cannot be told from the name */
     }
 }
 
@@ -445,13 +469,18 @@ static void on_events(uv_poll_t *poll, int status, int what)
             }
             at += (ssize_t)(sizeof *ev + ev->len);
         }
+        break_lost(fs);
     }
 }
 
 static void on_wake(uv_async_t *wake)
 {
     struct hostfs *fs = wake->data;
-    break_all(fs, &fs->unwatched);
+    while (!cg_list_empty(&fs->unwatched)) { /* once each: until it is let go, none is granted */
+        struct host_lease *l = CG_CONTAINER(fs->unwatched.next, struct host_lease, link);
+        cg_list_del(&l->link);
+        lease_break(fs, &l->id);
+    }
 }
 
 /* ---- life -------------------------------------------------------------------------------------
@@ -464,6 +493,7 @@ cg_err host_watch_start(struct hostfs *fs)
     cg_map_init(&fs->leases, IDENTITY_BYTES);
     cg_list_init(&fs->unwatched);
     cg_list_init(&fs->held);
+    cg_list_init(&fs->lost);
     fs->wake.data = fs->poll.data = fs;
     struct rlimit files = {0};
     getrlimit(RLIMIT_NOFILE, &files);

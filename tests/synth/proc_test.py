@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 
-from rig import READ, RDWR, WRITE, as_other_user, check, equal, refused, report, served, until
+from rig import READ, RDWR, WRITE, as_other_user, check, detailed, equal, refused, report, served, until
 
 
 def words(line):
@@ -107,7 +107,7 @@ def control():
         refused("init is not controlled", c.put, "1/ctl", b"stop", says="init")
         if os.geteuid() == 0:
             with sleeper() as p:
-                equal("another user's process is not controlled",
+                detailed("another user's process is not controlled",
                       as_other_user(connect, lambda d: d.at(f"{p.pid}/ctl", RDWR)), "this file belongs to another user")
 
 

@@ -26,6 +26,11 @@ def equal(what, got, wanted):
     check(what if got == wanted else f"{what}: got {got!r}, wanted {wanted!r}", got == wanted)
 
 
+def detailed(what, got, detail):
+    """An error's text is what Plan 9 calls it, then the detail."""
+    check(what if got.endswith(detail) else f"{what}: got {got!r}, wanted {detail!r}", got.endswith(detail))
+
+
 def refused(what, call, *args, says="", **named):
     """The call fails, and its text holds says."""
     try:

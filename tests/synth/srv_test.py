@@ -5,7 +5,7 @@ import signal
 import sys
 import time
 
-from rig import READ, RDWR, TRUNC, WRITE, as_other_user, check, equal, p9, refused, report, served, until
+from rig import READ, RDWR, TRUNC, WRITE, as_other_user, check, detailed, equal, p9, refused, report, served, until
 
 
 def post(c, name, text):
@@ -124,10 +124,10 @@ def owners():
         c = connect()
         post(c, "mine", "a!b")
         equal("others may read", as_other_user(connect, lambda d: d.get("mine").decode()), "a!b\n")
-        equal("but not write", as_other_user(connect, lambda d: d.put("mine", b"x!y")), "this file belongs to another user")
-        equal("nor create over it", as_other_user(connect, lambda d: post(d, "mine", "x!y")),
+        detailed("but not write", as_other_user(connect, lambda d: d.put("mine", b"x!y")), "this file belongs to another user")
+        detailed("nor create over it", as_other_user(connect, lambda d: post(d, "mine", "x!y")),
               "file already exists")
-        equal("nor remove", as_other_user(connect, lambda d: d.remove(d.at("mine"))), "another user posted 'mine'")
+        detailed("nor remove", as_other_user(connect, lambda d: d.remove(d.at("mine"))), "another user posted 'mine'")
         equal("they may post", as_other_user(connect, lambda d: post(d, "theirs", "c!d")), "None")
         equal("and rewrite their own", as_other_user(connect, lambda d: d.put("theirs", b"e!f")), "3")
         equal("which the node's user sees", c.get("theirs"), b"e!f\n")

@@ -17,7 +17,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 SOURCE = os.path.dirname(os.path.dirname(HERE))
 BOOT_SECONDS = 600  # without hardware virtualisation
 MODULES = ["fuse", "veth", "bridge"]
-PROGRAMS = """sh bash env true cat head tail wc sort seq tr sed grep xargs cut ls cp mv rm mkdir mktemp rmdir touch ln chmod cmp id uname
+PROGRAMS = """sh bash env true echo cat head tail wc sort seq tr sed grep xargs cut ls cp mv rm mkdir mktemp rmdir touch ln chmod cmp id uname
     hostname date sleep timeout basename dirname readlink flock setsid unshare nsenter mount umount ip ps pgrep kill stat""".split()
 ROOT = "guest"  # in the initramfs; moved into a tmpfs, since nobody can pivot away from an initramfs
 START = """
