@@ -163,7 +163,8 @@ struct ninep_ops {
     void (*cancel)(struct ninep_req *r);
     /* Leases on id begin to matter, or no longer do (fid is NULL). For servers that must watch a
      * host. fid is of that file; for an entry of a listing and for a new file without a fid it is
-     * the directory's. Where it can, it is called before the attributes are asked for. */
+     * the directory's. Where it can, it is called before the attributes are asked for: the change
+     * number of id is then 0. */
     void (*leased)(struct ninep_server *s, struct ninep_fid *fid, const struct ninep_xqid *id,
                    bool on);
 };

@@ -64,11 +64,14 @@ static void file_put(struct ninep_server *s, struct ninep__file *fl)
 }
 
 /* The file server hears of the first interest in a lease before it is asked for attributes. */
-static void tell(struct ninep_server *s, struct ninep__file *fl, struct ninep__fid *fid)
+static void tell(struct ninep_server *s, struct ninep__file *fl, struct ninep__fid *fid,
+                 uint64_t change)
 {
     if (!fl->told && s->cfg.ops->leased) {
+        struct ninep_xqid id = fl->id;
+        id.change = change;
         fl->told = true;
-        s->cfg.ops->leased(s, &fid->pub, &fl->id, true);
+        s->cfg.ops->leased(s, &fid->pub, &id, true);
     }
 }
 
@@ -360,7 +363,7 @@ void ninep__read_begin(struct ninep__req *req, struct ninep__fid *fid)
         fl->readers++;
         req->reading = fl;
         req->reading_breaks = fl->breaks;
-        tell(s, fl, fid);
+        tell(s, fl, fid, 0);
     }
 }
 
@@ -391,7 +394,7 @@ uint8_t ninep__grant_now(struct ninep__req *req, struct ninep__fid *fid,
     uint8_t lease = NINEP_LEASE_NONE;
     if (fl) {
         if (fl->writers == 0) {
-            tell(s, fl, fid);
+            tell(s, fl, fid, id->change);
             lease = grant(req->session, fl);
         }
         file_put(s, fl);

@@ -4,6 +4,9 @@
  * has been done. If not, the event is held here until ns_invalidated; the other session's change
  * waits meanwhile, at most until the lease ends by itself. A held event is named by number, so one
  * that outlives its session is simply not found.
+ *
+ * The change may take the file's name away. Handles that are not open on the server need a fid
+ * then, so the event also waits for the walk to it (ns__pin).
  */
 #include "internal.h"
 
@@ -13,21 +16,60 @@ struct held {
     struct ns__tree *tree;
     uint32_t session;
     struct ninep_event event;
+    struct ns__obj *walking; /* counted; NULL: no walk is waited for */
+    bool forgotten;
 };
 
-void ns__release(struct ns__tree *t, const struct ninep_event *event)
+static void drop(struct held *h)
 {
+    cg_list_del(&h->link);
+    if (h->walking) {
+        ns__obj_put(h->walking);
+    }
+    cg_free(h);
+}
+
+static void give_back(struct held *h)
+{
+    if (!h->forgotten || h->walking) {
+        return;
+    }
+    if (h->tree->client && h->session == h->tree->session) {
+        ninep_client_release(h->tree->client, &h->event);
+    }
+    drop(h);
+}
+
+void ns__release(struct ns__obj *o, const struct ninep_event *event)
+{
+    struct ns__tree *t = o->tree;
     struct ns *ns = t->ns;
-    struct held *h = ns->config.settled ? cg_zalloc(sizeof *h) : NULL;
-    if (!h) { /* nobody to wait for, or no memory to wait in: the lease's end is then the fence */
+    struct held *h = cg_zalloc(sizeof *h);
+    if (!h) { /* no memory to wait in: the lease's end is then the fence */
         ninep_client_release(t->client, event);
         return;
     }
     *h = (struct held){
         .number = ++ns->held_numbers, .tree = t, .session = t->session, .event = *event};
     cg_list_push(&ns->held, &h->link);
-    if (ns->config.settled(ns->config.ctx, (void *)h->number)) {
-        ns_invalidated(ns, (void *)h->number);
+    if (ns__pin(o)) {
+        ns__obj_ref(o);
+        h->walking = o;
+    }
+    h->forgotten =
+        !ns->config.settled || ns->config.settled(ns->config.ctx, (void *)h->number);
+    give_back(h);
+}
+
+void ns__held_walked(struct ns__obj *o)
+{
+    CG_LIST_EACH (it, &o->tree->ns->held) {
+        struct held *h = CG_CONTAINER(it, struct held, link);
+        if (h->walking == o) {
+            h->walking = NULL;
+            ns__obj_put(o);
+            give_back(h);
+        }
     }
 }
 
@@ -35,15 +77,11 @@ void ns_invalidated(struct ns *ns, void *token)
 {
     CG_LIST_EACH (it, &ns->held) {
         struct held *h = CG_CONTAINER(it, struct held, link);
-        if (h->number != (uintptr_t)token) {
-            continue;
+        if (h->number == (uintptr_t)token) {
+            h->forgotten = true;
+            give_back(h);
+            return;
         }
-        cg_list_del(&h->link);
-        if (h->tree->client && h->session == h->tree->session) {
-            ninep_client_release(h->tree->client, &h->event);
-        }
-        cg_free(h);
-        return;
     }
 }
 
@@ -52,8 +90,7 @@ void ns__held_drop(struct ns *ns, const struct ns__tree *t)
     CG_LIST_EACH (it, &ns->held) {
         struct held *h = CG_CONTAINER(it, struct held, link);
         if (h->tree == t) {
-            cg_list_del(&h->link);
-            cg_free(h);
+            drop(h);
         }
     }
 }

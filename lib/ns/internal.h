@@ -320,6 +320,7 @@ struct ns_op {
     uint64_t cookie;
     bool bare;
     bool waited;      /* for a listing that was under way */
+    bool pinned;      /* has asked for the fid of what it takes a name from */
     bool plus, gives; /* gives: the stat's node carries a reference */
     ns_emit *emit;
     struct ns__path *path;        /* of ns_ctl */
@@ -408,7 +409,8 @@ uint64_t ns__tree_tick(struct ns__tree *t);
 void ns__tree_end(struct ns__tree *t); /* its session; nobody is told */
 void ns__tree_free(struct ns__tree *t);
 /* held.c: gives a lease back when the kernel side has forgotten */
-void ns__release(struct ns__tree *t, const struct ninep_event *event);
+void ns__release(struct ns__obj *o, const struct ninep_event *event);
+void ns__held_walked(struct ns__obj *o); /* the walk of o's fid has been answered */
 void ns__held_drop(struct ns *ns, const struct ns__tree *t);
 bool ns__wide(const struct ns__tree *t);
 /* Adds what gives a fid for o within the flight; false: op waits or has failed. changes: the flight
@@ -417,6 +419,11 @@ bool ns__fid(struct ns__flight *f, struct ns__obj *o, bool changes, uint32_t *fi
 /* Walks newfid to o within the flight. */
 bool ns__walk_to(struct ns__flight *f, struct ns__obj *o, bool changes, uint32_t newfid);
 bool ns__fid_live(const struct ns__obj *o);
+/* Sees to a fid for o when handles of o are not open on the server: the path to it is about to
+ * change, by somebody else or by op (NULL). True: a walk is under way. */
+bool ns__pin(struct ns__obj *o);
+/* The same before op takes a name from o (which may be NULL). False: op waits. */
+bool ns__pinned(struct ns_op *op, struct ns__obj *o);
 void ns__fid_adopt(struct ns__obj *o, uint32_t fid, uint32_t session);
 void ns__fid_drop(struct ns__obj *o);
 

@@ -68,7 +68,7 @@ static bool holder(struct ns_op *op, struct ns__obj **dir)
         return false;
     }
     struct ns__obj *o = known(*dir, op->name);
-    return ns__quiet(op, *dir) && (!o || ns__quiet(op, o));
+    return ns__quiet(op, *dir) && (!o || ns__quiet(op, o)) && ns__pinned(op, o);
 }
 
 static bool add_change(struct ns__flight *f, struct ns_op *op, uint8_t type, struct ns__obj *dir,
@@ -195,7 +195,7 @@ static void rename_step(struct ns_op *op)
         return;
     }
     struct ns__obj *old = known(to, op->newname);
-    if (!ns__quiet(op, to) || (old && !ns__quiet(op, old))) {
+    if (!ns__quiet(op, to) || (old && !ns__quiet(op, old)) || !ns__pinned(op, old)) {
         return;
     }
     ns__flight_init(&f, op, from->tree);

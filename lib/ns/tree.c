@@ -206,7 +206,7 @@ static void on_event(void *ctx, const struct ninep_event *event)
     if (o) {
         o->broken_at = t->moment;
         ns__obj_break(o);
-        ns__release(t, event);
+        ns__release(o, event);
         ns__wake(&o->waiters);
     } else {
         t->forgot_at = t->moment;
@@ -350,7 +350,7 @@ static void fids_trim(struct ns__tree *t)
             return;
         }
         struct ns__obj *o = CG_CONTAINER(it, struct ns__obj, fid_link);
-        if (o->calls == 0 && cg_list_empty(&o->members)) {
+        if (o->calls == 0 && cg_list_empty(&o->members) && cg_list_empty(&o->files)) {
             ns__fid_drop(o);
         }
     }
@@ -412,6 +412,7 @@ static void walked(struct ns__call *c, cg_err e, const union ninep_rmsg *r)
             ns__fid_adopt(o, c->fid, c->session);
         }
         ns__wake(&o->waiters);
+        ns__held_walked(o);
     }
 }
 
@@ -453,6 +454,9 @@ bool ns__walk_to(struct ns__flight *f, struct ns__obj *o, bool changes, uint32_t
     bool sure;
     uint32_t n = route(o, at, &sure);
     if (n == 0 || newfid == NINEP_NOFID) {
+        if (!f->op) {
+            return false;
+        }
         ns__note(f->op, n ? CG_ELIMIT : CG_ESTALE,
                  n ? "all fids of the session are in use" : "no path leads to the file any more");
         return false;
@@ -468,7 +472,9 @@ bool ns__walk_to(struct ns__flight *f, struct ns__obj *o, bool changes, uint32_t
         if (!m) {
             return false;
         }
-        ns__await(c, f->op);
+        if (f->op) {
+            ns__await(c, f->op);
+        }
         m->walk.fid = from;
         m->walk.newfid = newfid;
         c->fid = newfid;
@@ -493,6 +499,11 @@ static bool open_fid(const struct ns__obj *o, uint32_t *fid)
     return false;
 }
 
+static bool walking(const struct ns__obj *o)
+{
+    return o->fid_state == NS__FID_WALKING && o->fid_session == o->tree->session;
+}
+
 /* When a change needs a fid and the path to it is not sure, the walk goes ahead alone. */
 bool ns__fid(struct ns__flight *f, struct ns__obj *o, bool changes, uint32_t *fid)
 {
@@ -507,7 +518,7 @@ bool ns__fid(struct ns__flight *f, struct ns__obj *o, bool changes, uint32_t *fi
     if (open_fid(o, fid)) {
         return true;
     }
-    if (o->fid_state == NS__FID_WALKING && o->fid_session == o->tree->session) {
+    if (walking(o)) {
         ns__flight_drop(f);
         ns__op_park(f->op, &o->waiters);
         return false;
@@ -532,4 +543,42 @@ bool ns__fid(struct ns__flight *f, struct ns__obj *o, bool changes, uint32_t *fi
     }
     *fid = newfid;
     return true;
+}
+
+bool ns__pin(struct ns__obj *o)
+{
+    struct ns__tree *t = o->tree;
+    bool needed = false;
+    CG_LIST_EACH (it, &o->files) {
+        const struct ns_file *f = CG_CONTAINER(it, struct ns_file, of);
+        needed = needed || f->state != NS__OPEN || f->session != t->session;
+    }
+    if (!needed || ns__fid_live(o) || walking(o)) {
+        return needed && walking(o);
+    }
+    struct ns__flight f;
+    uint32_t newfid = ninep_client_fid(t->client);
+    ns__flight_init(&f, NULL, t);
+    if (!ns__walk_to(&f, o, false, newfid)) {
+        if (newfid != NINEP_NOFID) {
+            ninep_client_clunk(t->client, newfid);
+        }
+        ns__flight_drop(&f);
+        return false;
+    }
+    f.calls[f.n - 1]->walks = true;
+    o->fid_state = NS__FID_WALKING;
+    o->fid_session = t->session;
+    ns__flight_send(&f);
+    return walking(o);
+}
+
+bool ns__pinned(struct ns_op *op, struct ns__obj *o)
+{
+    if (!o || op->pinned || !ns__pin(o)) {
+        return true;
+    }
+    op->pinned = true; /* once: the walk may find that the path was wrong already */
+    ns__op_park(op, &o->waiters);
+    return false;
 }

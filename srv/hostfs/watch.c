@@ -233,7 +233,8 @@ static struct host_watch *watch_for(struct hostfs *fs, struct ninep_fid *fid,
             return use(CG_CONTAINER(fs->held.next, struct host_watch, held));
         }
         w = watch_make(fs, n, id);
-        *stale = own.change != id->change || !id_now(n, &own) || own.change != id->change;
+        *stale = id->change != 0 &&
+                 (own.change != id->change || !id_now(n, &own) || own.change != id->change);
         return w;
     }
     return use(find(&fs->watched, &own)); /* held by the listing */
@@ -243,6 +244,7 @@ static void lease_make(struct hostfs *fs, struct ninep_fid *fid, const struct ni
 {
     uint8_t key[IDENTITY_BYTES];
     bool stale = false;
+    struct ninep_xqid now;
     struct host_lease *l = cg_zalloc(sizeof *l);
     identity(id, key);
     if (l == NULL || cg_map_put(&fs->leases, key, l) != CG_OK) {
@@ -253,6 +255,9 @@ static void lease_make(struct hostfs *fs, struct ninep_fid *fid, const struct ni
     l->id = *id;
     cg_list_init(&l->link);
     l->watch = fs->notify >= 0 ? watch_for(fs, fid, id, &stale) : NULL;
+    if (id->change == 0 && id_now(host_fid(fid)->node, &now)) {
+        l->id.change = now.change; /* the attributes are asked for after this */
+    }
     if (l->watch == NULL || stale) {
         if (l->watch != NULL) {
             watch_put(fs, l->watch);
