@@ -151,6 +151,7 @@ static pid_t start_server(const char *program, const char *socket)
 {
     pid_t pid = fork();
     if (pid == 0) {
+        setenv("COGNU_LOG", "warn", 1);
         execl(program, program, "--socket", socket, (char *)NULL);
         perror(program);
         _exit(127);

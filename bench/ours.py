@@ -1,14 +1,15 @@
 """Our side: two nodes on loopback, each a factotum and a gate; the second has the file server, the first the FUSE namespace. The
-delay proxy stands between the gates. Also the ceiling: a FUSE file system that only answers."""
+delay proxy stands between the gates when there is a delay. Also the ceiling: a FUSE file system that only answers."""
 import contextlib
 import os
 import re
+import socket
 import subprocess
 import sys
 import time
 
 import peers
-from peers import free_port, start_proxy, stop, wait_for
+from peers import free_port, start_proxy, stop, unmount, wait_for
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tests", "interop"))
 import p9client  # noqa: E402
@@ -31,7 +32,7 @@ class Node:
     def start(self, program, *args):
         env = dict(os.environ, COGNU_ROSTER=self.path("roster"), COGNU_NODE=self.name)
         with open(self.path("log"), "ab") as log:
-            run = subprocess.Popen([os.path.join(self.build, "bin", program), *args], stdout=log, stderr=log, env=env)
+            run = peers.start([os.path.join(self.build, "bin", program), *args], stdout=log, stderr=log, env=env)
         self.running.append(run)
         return run
 
@@ -123,10 +124,35 @@ class Ours:
         finally:
             near.running.remove(run)
             stop(run)
+            unmount(self.mount)
+
+    def link_memory(self, count):
+        """KiB that a gate's own memory grows by with each idle relayed connection, of both gates the worse."""
+        gates = [run.pid for node in self.nodes for run in node.running if run.args[0].endswith("cognu-gate")]
+        before = [private_kib(pid) for pid in gates]
+        links = [self.dial() for _ in range(count)]
+        grown = [private_kib(pid) - kib for pid, kib in zip(gates, before)]
+        for link in links:
+            link.close()
+        return max(grown) / count
+
+    def dial(self):
+        link = socket.socket(socket.AF_UNIX)
+        link.connect(self.nodes[0].path("dial"))
+        link.sendall(b"dial far hostfs\n")
+        answer = link.recv(512)
+        if not answer.startswith(b"ok "):
+            raise RuntimeError(f"the gate answered {answer!r}")
+        return link
 
     def round_trips(self):
         with open(os.path.join(self.mount, "mnt", "ns", "status"), encoding="utf-8") as f:
             return sum(map(int, re.findall(r"round_trips (\d+)", f.read())))
+
+
+def private_kib(pid):
+    with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as f:
+        return int(re.search(r"Private_Dirty:\s+(\d+)", f.read()).group(1))
 
 
 def near_roster(node):
@@ -144,7 +170,7 @@ class NullFs:
 
     def furnish(self, kind, corpus):
         """Files of the same names and sizes; their contents are zeros."""
-        sizes = {"small50": 50, "small5000": corpus.many}
+        sizes = {"small50": corpus.few, "small5000": corpus.many}
         os.makedirs(os.path.join(self.mount, "empty"))
         if kind in sizes:
             os.makedirs(os.path.join(self.mount, kind))
@@ -157,7 +183,7 @@ class NullFs:
         """Seconds of a command on it, or None when it has no such contents."""
         if kind == "repo":
             return None
-        run = subprocess.Popen([self.program, self.mount], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        run = peers.start([self.program, self.mount], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
             wait_for("nullfs", lambda: os.path.ismount(self.mount))
             self.furnish(kind, corpus)
@@ -166,6 +192,7 @@ class NullFs:
             return time.monotonic() - start
         finally:
             stop(run)
+            unmount(self.mount)
 
 
 def make_sized(path, size):

@@ -1,4 +1,5 @@
-"""The peers: sshfs against a private sshd on loopback, through the delay proxy. Nothing of the system's own configuration is used."""
+"""The peers: sshfs against a private sshd on loopback, through the delay proxy when there is a delay. Nothing of the system's own
+configuration is used. What is started here has a session of its own, so that a ^C reaches the bench alone, which then ends it."""
 import contextlib
 import os
 import socket
@@ -35,9 +36,20 @@ def listens(port):
 
 def start_proxy(build, target, rtt_ms):
     """A delay proxy before a port; gives the process and its port."""
-    proxy = subprocess.Popen([os.path.join(build, "bin", "delayproxy"), "0", str(target), str(rtt_ms)],
-                             stdout=subprocess.PIPE, text=True)
+    proxy = start([os.path.join(build, "bin", "delayproxy"), "0", str(target), str(rtt_ms)], stdout=subprocess.PIPE, text=True)
     return proxy, int(proxy.stdout.readline())
+
+
+def start(command, **how):
+    return subprocess.Popen(command, start_new_session=True, **how)
+
+
+def unmount(mount):
+    """Unmounts what is mounted, even when it is in use."""
+    for options in ("-u", "-uz"):
+        if not os.path.ismount(mount):
+            return
+        subprocess.run(["fusermount3", options, mount], start_new_session=True, stderr=subprocess.DEVNULL, check=False)
 
 
 def stop(process):
@@ -59,6 +71,14 @@ class Sshfs:
         self.sshd = self.proxy = self.port = None
 
     def __enter__(self):
+        try:
+            self.start()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def start(self):
         os.makedirs(self.dir)
         for key in ("host", "user"):
             subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", f"{self.dir}/{key}"], check=True)
@@ -71,12 +91,11 @@ class Sshfs:
                       f"Subsystem sftp /usr/lib/openssh/sftp-server\n")
         os.makedirs("/run/sshd", mode=0o755, exist_ok=True)  # sshd will not start without it
         with open(f"{self.dir}/sshd.log", "w", encoding="ascii") as log:
-            self.sshd = subprocess.Popen(["/usr/sbin/sshd", "-D", "-e", "-f", f"{self.dir}/config"], stderr=log)
+            self.sshd = start(["/usr/sbin/sshd", "-D", "-e", "-f", f"{self.dir}/config"], stderr=log)
         wait_for("sshd", lambda: listens(port))
         self.port = port
         if self.rtt > 0:
             self.proxy, self.port = start_proxy(self.build, port, self.rtt)
-        return self
 
     def __exit__(self, *why):
         stop(self.proxy)
@@ -99,11 +118,12 @@ class SshfsMount:
         ssh = ["-p", str(self.server.port), "-o", f"IdentityFile={self.server.dir}/user", "-o", "StrictHostKeyChecking=no",
                "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR", "-F", "/dev/null"]
         user = subprocess.run(["id", "-un"], capture_output=True, text=True, check=True).stdout.strip()
-        subprocess.run(["sshfs", *ssh, *self.options, f"{user}@127.0.0.1:{self.server.root}", mount], check=True)
         try:
+            subprocess.run(["sshfs", *ssh, *self.options, f"{user}@127.0.0.1:{self.server.root}", mount],
+                           start_new_session=True, check=True)
             yield mount
         finally:
-            subprocess.run(["fusermount3", "-u", mount], check=True)
+            unmount(mount)
 
     def round_trips(self):
         return None

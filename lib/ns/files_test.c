@@ -569,6 +569,31 @@ static void unlinked(void **state)
     ns_close(user.ns, f);
 }
 
+/* A handle for reading that the server has not heard of keeps its file, whoever takes the name. */
+static void unlinked_before_opened_there(void **state)
+{
+    (void)state;
+    struct t_user *const who[] = {&user, &other};
+    char names[64];
+    for (int i = 0; i < 4; i++) {
+        struct ns_file *f;
+        bool renames = i >= 2;
+        assert_int_equal(t_put(&other, "/d/b", "before"), CG_OK);
+        assert_int_equal(t_put(&other, "/d/c", "after"), CG_OK);
+        t_run(&world, second_ns);
+        assert_int_equal(t_ls(&user, "/d", true, names, sizeof names), CG_OK);
+        uint64_t opens = server->fs->opens;
+        assert_int_equal(t_open(&user, "/d/b", NINEP_OPEN_READ, &f, NULL), CG_OK);
+        assert_int_equal(server->fs->opens, opens);
+        assert_int_equal(renames ? t_rename(who[i % 2], "/d/c", "/d/b")
+                                 : t_remove(who[i % 2], "/d/b", false),
+                         CG_OK);
+        read_is(f, 0, "before");
+        ns_close(user.ns, f);
+        assert_int_equal(t_remove(&other, renames ? "/d/b" : "/d/c", false), CG_OK);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -586,6 +611,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(many_names, setup, teardown),
         cmocka_unit_test_setup_teardown(nobody_starves, setup, teardown),
         cmocka_unit_test_setup_teardown(unlinked, setup, teardown),
+        cmocka_unit_test_setup_teardown(unlinked_before_opened_there, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -94,6 +94,7 @@ struct ns__tree {
     cg_err why;
     char detail[CG_DETAIL_BYTES];
     uint64_t failed_ns;
+    uint64_t lost_ns;   /* its link is down since then; 0: it is up */
     bool leases;        /* some were granted since all were dropped */
     uint32_t session;   /* fids of earlier sessions are gone */
     uint32_t lease_gen; /* leases of earlier generations are gone */

@@ -407,14 +407,18 @@ void ns__flight_drop(struct ns__flight *f)
     f->n = 0;
 }
 
-static uint32_t time_left_ms(const struct ns_op *op)
+/* Once a link has been down for as long as an operation may take, nobody waits for it any more: the
+ * kernel asks twice for one open, and a program opens many files. */
+static uint32_t time_left_ms(const struct ns_op *op, const struct ns__tree *t)
 {
     const struct cg_env *env = op->ns->config.env;
-    uint64_t now = env->now_ns(env->ctx);
-    if (op->deadline_ns == 0) {
+    uint64_t now = env->now_ns(env->ctx), end = op->deadline_ns;
+    uint64_t patience = t->lost_ns + (uint64_t)NS_DEADLINE_MS * 1000000;
+    if (end == 0) {
         return UINT32_MAX;
     }
-    return op->deadline_ns <= now ? 1 : (uint32_t)((op->deadline_ns - now) / 1000000) + 1;
+    end = t->lost_ns && patience < end ? patience : end;
+    return end <= now ? 1 : (uint32_t)((end - now) / 1000000) + 1;
 }
 
 void ns__flight_send(struct ns__flight *f)
@@ -439,7 +443,7 @@ void ns__flight_send(struct ns__flight *f)
         }
         c->moment = t->moment;
         if (c->op) {
-            m->deadline_ms = time_left_ms(c->op);
+            m->deadline_ms = time_left_ms(c->op, t);
         }
         c->handle = ninep_client_call(t->client, m);
         if (c->handle == 0) {

@@ -178,6 +178,11 @@ static void on_state(void *ctx, enum ninep_client_state st, bool resumed, cg_err
     if (t->ns->closing) {
         return;
     }
+    if (st == NINEP_UP) {
+        t->lost_ns = 0;
+    } else if (st == NINEP_DOWN && t->state == NS__TREE_UP && t->lost_ns == 0) {
+        t->lost_ns = now_ns(t->ns);
+    }
     if (st == NINEP_UP && !resumed) {
         end_session(t);
         came_up(t);
