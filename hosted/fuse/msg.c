@@ -152,12 +152,14 @@ struct fuse_forget_one fmsg_forget(const struct fmsg *m, uint32_t i)
 /* ---- INIT ---- */
 
 /* Wanted where offered. Not AUTO_INVAL_DATA: leases say when pages go. KILLPRIV_V2 lets the kernel
- * skip asking for security.capability at each write; face_file.c keeps the promise. */
+ * skip asking for security.capability at each write; face_file.c keeps the promise. Not
+ * READDIRPLUS_AUTO, which gives attributes with the first page alone: only a listing gives names to
+ * hold (names.c), and `ls -l` wants them all. */
 static const uint64_t init_wanted =
     FUSE_ASYNC_READ | FUSE_POSIX_LOCKS | FUSE_FLOCK_LOCKS | FUSE_ATOMIC_O_TRUNC | FUSE_BIG_WRITES |
-    FUSE_DO_READDIRPLUS | FUSE_READDIRPLUS_AUTO | FUSE_ASYNC_DIO | FUSE_PARALLEL_DIROPS |
-    FUSE_HANDLE_KILLPRIV_V2 | FUSE_MAX_PAGES | FUSE_EXPLICIT_INVAL_DATA | FUSE_CACHE_SYMLINKS |
-    FUSE_INIT_EXT | FMSG_DIRECT_IO_ALLOW_MMAP;
+    FUSE_DO_READDIRPLUS | FUSE_ASYNC_DIO | FUSE_PARALLEL_DIROPS | FUSE_HANDLE_KILLPRIV_V2 |
+    FUSE_MAX_PAGES | FUSE_EXPLICIT_INVAL_DATA | FUSE_CACHE_SYMLINKS | FUSE_INIT_EXT |
+    FMSG_DIRECT_IO_ALLOW_MMAP;
 
 enum {
     READAHEAD_BYTES_MAX = 8 << 20, /* the kernel takes the lower of this and its read_ahead_kb */

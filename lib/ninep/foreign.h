@@ -1,8 +1,10 @@
 /* foreign.h: what the files of the foreign dialects share.
  *
- * foreign.c       connections, tags, flush, replies        foreign_fid.c   the client's fids and
- * their paths foreign_both.c  messages that both dialects have         foreign_l.c     9P2000.L
- * foreign_p.c     9P2000
+ *   foreign.c       connections, tags, flush, replies
+ *   foreign_fid.c   the client's fids, their paths, walking along them
+ *   foreign_both.c  messages that both dialects have
+ *   foreign_l.c     9P2000.L
+ *   foreign_p.c     9P2000
  *
  * A foreign connection has a session of its own. Its requests are translated into 9P-NG requests,
  * one or several in a row, that run like any other: leases, locks and rights hold for all alike. A

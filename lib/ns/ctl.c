@@ -494,10 +494,10 @@ static void apply_unmount(struct ns_op *op, struct ns__path *p)
 static const struct {
     const char *at, *service, *tree;
 } template[] = {
-    {"", "hostfs", "root"},     {"proc", "proc", ""},       {"net", "net", ""},
-    {"dev", "dev", ""},         {"srv", "srv", ""},         {"env", "env", ""},
-    {"log", "log", ""},         {"metrics", "metrics", ""}, {"tmp", "ramfs", ""},
-    {"host", "hostfs", "host"}, {"exec", "exec", ""},
+    {"", "hostfs", "root"},     {"proc", "proc", ""}, {"net", "net", ""},
+    {"dev", "dev", ""},         {"srv", "srv", ""},   {"log", "log", ""},
+    {"metrics", "metrics", ""}, {"tmp", "ramfs", ""}, {"host", "hostfs", "host"},
+    {"exec", "exec", ""},
 };
 
 static struct ns_node *head_of(struct ns_node *n)

@@ -246,7 +246,7 @@ static bool give_entry(struct ns_op *op, struct ns_file *f, uint32_t i)
         }
     } else if (e->obj) {
         st.attr = e->obj->settled ? e->obj->attr : e->attr;
-        st.ino = ns__ino(e->obj->tree, &e->obj->id);
+        st.ino = ns__obj_ino(e->obj);
         n = op->plus || e->obj->mount ? ns__node_cross(f->node, e->obj) : NULL;
         uint64_t until = e->obj->up ? ns__believed(e->obj->up, e->name, e->obj) : 0;
         uint64_t attrs =

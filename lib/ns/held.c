@@ -56,8 +56,7 @@ void ns__release(struct ns__obj *o, const struct ninep_event *event)
         ns__obj_ref(o);
         h->walking = o;
     }
-    h->forgotten =
-        !ns->config.settled || ns->config.settled(ns->config.ctx, (void *)h->number);
+    h->forgotten = !ns->config.settled || ns->config.settled(ns->config.ctx, (void *)h->number);
     give_back(h);
 }
 

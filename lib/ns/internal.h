@@ -126,6 +126,8 @@ struct ns__obj {
     uint64_t serial; /* names this object in keys; never reused */
     uint32_t refs;
     bool settled;  /* the identity is known: it is in tree->objs */
+    bool own_ino;  /* shown with a number of our own before it was: it keeps that while it has nodes
+                    */
     cg_err dead;   /* its create failed: every operation answers this */
     bool was_root; /* of the tree, in this or an earlier session: paths begin here */
     struct cg_list idle_link;
@@ -488,6 +490,7 @@ struct ns_node *ns__node_cross(struct ns_node *dir, struct ns__obj *o); /* +1: h
 struct ns_node *ns__view(struct ns_node *n);                            /* of its children */
 void ns__node_put(struct ns_node *n);
 uint64_t ns__ino(const struct ns__tree *t, const struct ninep_xqid *id);
+uint64_t ns__obj_ino(const struct ns__obj *o);
 void ns__synth_attr(const struct ns_node *n, struct ninep_attr *a);
 void ns__stat_of(struct ns_node *n, struct ns__obj *o, struct ns_stat *st);
 /* The object behind a node: of a head its first member's. *out is NULL for a directory of the

@@ -239,6 +239,7 @@ static void create_early(struct ns_op *op, struct ns__obj *dir)
     f->refs++;
     c->file = f;
     m->create.flags = op->flags;
+    o->own_ino = true;
     ns__obj_path(o, dir, op->name);
     ns__name_put(dir, op->name, o);
     ns__flight_send(&fl);

@@ -140,6 +140,7 @@ static void node_free(struct ns_node *n)
     cg_list_del(&n->link);
     if (n->obj) {
         unlink_view(n, n->obj);
+        n->obj->own_ino = n->obj->own_ino && !cg_list_empty(&n->obj->nodes);
         ns__tree_put(n->obj->tree);
         ns__obj_put(n->obj);
     } else if (n->mount) {
@@ -224,17 +225,16 @@ static uint64_t place_ino(const struct ns_node *n)
     return x;
 }
 
+uint64_t ns__obj_ino(const struct ns__obj *o)
+{
+    struct ninep_xqid own = {.volume = UINT64_MAX, .file = o->serial};
+    return ns__ino(o->tree, o->settled && !o->own_ino ? &o->id : &own);
+}
+
 uint64_t ns_node_ino(const struct ns_node *n)
 {
-    if (n->obj && !n->obj->settled) { /* no identity yet: a number of our own */
-        struct ninep_xqid own = {.volume = UINT64_MAX, .file = n->obj->serial};
-        return ns__ino(n->obj->tree, &own);
-    }
-    if (n->obj) {
-        return ns__ino(n->obj->tree, &n->obj->id);
-    }
-    if (n->mount && n->mount->obj) {
-        return ns__ino(n->mount->obj->tree, &n->mount->obj->id);
+    if (n->obj || (n->mount && n->mount->obj)) {
+        return ns__obj_ino(n->obj ? n->obj : n->mount->obj);
     }
     return place_ino(n->mount ? n->mount->synth : n);
 }

@@ -417,6 +417,8 @@ static uint32_t time_left_ms(const struct ns_op *op, const struct ns__tree *t)
     if (end == 0) {
         return UINT32_MAX;
     }
+    uint64_t least = now + (uint64_t)NS_RETRY_MS * 1000000; /* it may be back at this very moment */
+    patience = patience < least ? least : patience;
     end = t->lost_ns && patience < end ? patience : end;
     return end <= now ? 1 : (uint32_t)((end - now) / 1000000) + 1;
 }

@@ -173,6 +173,7 @@ void link_set_deadline(struct link *l, uint64_t ms);
 void relay_start(struct link *l);
 void relay_net(struct link *l, int events);
 void relay_plain(struct link *l, int events);
+void relay_plain_gone(struct link *l);
 
 /* ---- dial */
 

@@ -448,7 +448,9 @@ static void on_plain(uv_poll_t *handle, int status, int events)
 {
     struct link *l = CG_CONTAINER(handle, struct half, poll)->link;
 
-    if (status < 0) {
+    if (status < 0 && l->state == LINK_RELAY) {
+        relay_plain_gone(l);
+    } else if (status < 0) {
         link_close(l);
     } else if (l->state == LINK_RELAY) {
         relay_plain(l, events);

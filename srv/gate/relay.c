@@ -25,11 +25,23 @@ static void end_if_done(struct link *l)
     }
 }
 
-/* The plain half is gone in both directions: so is the link, once the peer knows. */
-static void plain_gone(struct link *l)
+/* The plain half is gone in both directions: so is the link, once the peer knows. What it sent
+ * before it went goes first, for a client's last request gives its leases back. */
+void relay_plain_gone(struct link *l)
 {
-    l->plain_eof = l->plain_shut = true;
-    link_drain(l);
+    ssize_t n = l->plain_eof ? 0 : 1;
+
+    l->plain_shut = true;
+    while (n > 0 && l->state == LINK_RELAY) {
+        n = recv(l->plain.fd, l->gate->scratch, BURST_BYTES, MSG_DONTWAIT);
+        if (n > 0) {
+            (void)link_send(l, l->gate->scratch, (size_t)n);
+        }
+    }
+    l->plain_eof = true;
+    if (l->state == LINK_RELAY) {
+        link_drain(l);
+    }
 }
 
 /* Writes what waits for the plain half; true: nothing waits any more. */
@@ -42,7 +54,7 @@ static bool flush_plain(struct link *l)
             return false;
         }
         if (n < 0) {
-            plain_gone(l);
+            relay_plain_gone(l);
             return false;
         }
         l->in_sent += (size_t)n;
@@ -58,7 +70,7 @@ static void write_plain(struct link *l, const uint8_t *data, size_t len)
     ssize_t n = send(l->plain.fd, data, len, MSG_NOSIGNAL | MSG_DONTWAIT);
 
     if (n < 0 && errno != EAGAIN && errno != EINTR) {
-        plain_gone(l);
+        relay_plain_gone(l);
         return;
     }
     size_t done = n < 0 ? 0 : (size_t)n;

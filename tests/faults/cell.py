@@ -140,7 +140,11 @@ class Cell:
         self.state = os.path.join(self.work, "state")
         self.env = dict(os.environ, COGNU_BUILD=BUILD, COGNU_STATE=self.state)
         self.shells = []
-        self.script("up")
+        try:
+            self.script("up")
+        except RuntimeError:
+            self.close()
+            raise
 
     def script(self, *words, good=True):
         got = subprocess.run([SCRIPT, *words], env=self.env, stdin=subprocess.DEVNULL, capture_output=True, text=True,

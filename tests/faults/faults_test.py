@@ -125,6 +125,9 @@ def gate_killed(cell):
 def stopped(cell):
     a, b, g, w = cell.shell(), cell.shell(), cell.shell("gamma"), cell.shell("beta")
     a.do("echo slow >/n/beta/slow; echo leased >/n/beta/leased; echo g >/n/gamma/g")
+    cell.run("gamma", "cat /n/beta/leased")
+    r = w.do("echo again >/leased")
+    check("a namespace that has ended delays no writer", r.status == 0 and r.seconds < 2, r)
     g.do("cat /n/beta/leased")
     adapter, server = cell.pid("gamma", "fuse"), cell.pid("beta", "hostfs")
     os.kill(adapter, signal.SIGSTOP)
@@ -188,7 +191,8 @@ def node_killed(cell):
     failed_in_time("a read over a link that is down", b)
     cell.link("gamma", "up")
     cell.script("up")
-    fine("the node is up again: the same shell reads", a.do("cat /n/beta/b; echo more >>/n/beta/b; cat /n/beta/b", 40), "b\nmore")
+    fine("the node is up again: the same shell reads after a moment", a.do("until cat /n/beta/b; do sleep 1; done", 40), "b")
+    fine("and writes", a.do("echo more >>/n/beta/b; cat /n/beta/b", 40), "b\nmore")
     fine("and a file that was open", a.do("cat <&3", 40), "b")
     fine("the link is up again: the same shell reads", b.do("cat /n/gamma/g", 40), "g")
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A 9P2000 exchange with our file server, by a client that shares no code with it.
 
-usage: p9_test.py            starts build/bin/cognu-ramfs on a Unix socket
+usage: p9_test.py            starts build/bin/cognu-ramfs on a Unix socket and on plaintext TCP
 
 Prints one line a check, and 'N passed, N failed'.
 """
@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 
+import ours
 import p9client as p9
 
 checks = []
@@ -182,11 +183,25 @@ def flushing(c, root):
     check("the connection goes on after a flush", c.stat(f)["name"] == "other")
 
 
+def plaintext(port, c, root):
+    """Whoever comes over plaintext TCP is nobody."""
+    f, _ = c.walk(root)
+    c.create(f, "secret", 0o600, p9.OWRITE)
+    tcp = p9.Client(("127.0.0.1", port))
+    top = tcp.attach()
+    f, _ = tcp.walk(top, "secret")
+    refused("nobody may not read what is private", tcp.open, f, p9.OREAD)
+    f, _ = tcp.walk(top)
+    tcp.create(f, "theirs", 0o644, p9.OWRITE)
+    check("what nobody makes is nobody's", tcp.stat(f)["uid"] == "65534")
+
+
 def main():
     build = os.environ.get("COGNU_BUILD", os.path.abspath("build"))
     with tempfile.TemporaryDirectory(prefix="cognu-p9-") as work:
-        path = os.path.join(work, "sock")
-        server = subprocess.Popen([os.path.join(build, "bin", "cognu-ramfs"), "--socket", path, "--foreign"])
+        path, port = os.path.join(work, "sock"), ours.free_port()
+        server = subprocess.Popen([os.path.join(build, "bin", "cognu-ramfs"), "--root-mode", "777",
+                                   "--plaintext-tcp", f"127.0.0.1:{port}", "--socket", path])
         try:
             until = time.monotonic() + 5
             while not os.path.exists(path) and time.monotonic() < until:
@@ -198,6 +213,7 @@ def main():
             root = c.attach()
             for part in (files, directories, refusals, removing, permissions, renaming, failing_open_keeps, pipelined, flushing):
                 part(c, root)
+            plaintext(port, c, root)
         except (p9.Error, EOFError, OSError) as e:
             check(f"{type(e).__name__}: {e}", False)
         finally:

@@ -431,7 +431,7 @@ def whole():
         try:
             writer(code)
             for reader in (alpha, beta) if rng.random() < 0.5 else (beta, alpha):
-                for question, wanted in [shadow.look() for _ in range(4)] + [shadow.whole()]:
+                for question, wanted in [shadow.look() for _ in range(4)] + [shadow.whole()] * (step % 10 == 9):
                     got = reader(question)
                     assert got == wanted, f"{reader.name}: {question}: {got!r:.500} is not {wanted!r:.500}"
         except (AssertionError, Failed) as e:

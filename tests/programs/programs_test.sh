@@ -142,7 +142,7 @@ t_make_sides() { # what beta touches is what alpha builds again
 
 t_sqlite_writer() {
     for i in $(seq 50); do
-        for _ in 1 2 3 4 5 6 7 8 9 10; do
+        for _ in $(seq 10); do
             echo 'begin immediate; update c set n = n + 1; insert into log(who) values('"'$1'"'); commit;'
         done | sqlite3 -bail -cmd '.timeout 60000' db
     done

@@ -48,5 +48,5 @@ for victim in beta alpha; do
         run "for i in \$(seq 40); do echo \$i >> /n/beta/root/log-$victim || echo failed \$i; sleep 0.1; done" & writer=$!
         sleep 2; kill -9 $(gate_of $victim) && wait $writer && is "$(run -n beta "cat /root/log-$victim" | xargs)" "$(seq 40 | xargs)"'
 done
-check is-locked-across 'run "flock /n/beta/root/moved sleep 3 & sleep 1; ! flock -n /n/beta/root/moved true; r=\$?; wait; exit \$r"'
+check is-locked-across 'run "flock /n/beta/root/moved sleep 6 & sleep 3; ! flock -n /n/beta/root/moved true; r=\$?; wait; exit \$r"'
 check stops 'scripts/cell clean && [ ! -e "$COGNU_STATE" ] && ! pgrep cognu-'

@@ -59,13 +59,25 @@ check xattr-is-set 'setfattr -n user.color -v green /m/d/moved && [ "$(getfattr 
 check xattr-is-listed '[ "$(getfattr /m/d/moved 2> /dev/null | grep -c user.color)" = 1 ]'
 check xattr-may-be-empty 'setfattr -n user.none /m/d/moved && getfattr -n user.none /m/d/moved'
 check xattr-is-removed 'setfattr -x user.color /m/d/moved && ! getfattr -n user.color /m/d/moved && getfattr -n user.none /m/d/moved'
-# The kernel tells the server which process locked, and lets go when that process ends: flock must run meanwhile.
-lock='/usr/bin/flock'
-check locks-exclude '{ $lock /m/d/moved sleep 2 & } && sleep 1 && ! $lock -n /m/d/moved true && wait && $lock -n /m/d/moved true'
-check locks-between-mounts 'mkdir -p /m2 && $MOUNT /m2 && { $lock /m/d/moved sleep 2 & } && sleep 1 && ! $lock -n /m2/d/moved true && wait && $lock -n /m2/d/moved true'
-check locks-are-shared '{ $lock -s /m/d/moved sleep 2 & } && sleep 1 && $lock -s -n /m2/d/moved true && ! $lock -n /m2/d/moved true; wait'
-check waits-for-locks '{ $lock /m/d/moved sh -c "sleep 3; echo > /tmp/released" & } && sleep 1 && $lock /m2/d/moved test -e /tmp/released; wait'
-check interrupts-waits '{ $lock /m/d/moved sleep 4 & } && sleep 1; timeout 1 $lock /m2/d/moved touch /tmp/never; wait; sleep 1; [ ! -e /tmp/never ] && $lock -n /m2/d/moved true'
+
+# The kernel tells the server which process locked, and lets go when that process ends: so flock runs until release.
+hold() {
+    rm -f /tmp/held /tmp/go /tmp/released
+    /usr/bin/flock "$@" sh -c 'echo > /tmp/held; until [ -e /tmp/go ]; do sleep 0.1; done; echo > /tmp/released' &
+    until [ -e /tmp/held ]; do sleep 0.1; done
+}
+
+release() {
+    echo >/tmp/go
+    wait
+}
+
+try='/usr/bin/flock -n'
+check locks-exclude 'hold /m/d/moved; ! $try /m/d/moved true && release && $try /m/d/moved true'
+check locks-between-mounts 'mkdir -p /m2 && $MOUNT /m2 && hold /m/d/moved; ! $try /m2/d/moved true && release && $try /m2/d/moved true'
+check locks-are-shared 'hold -s /m/d/moved; $try -s /m2/d/moved true && ! $try /m2/d/moved true && release'
+check waits-for-locks 'hold /m/d/moved; { /usr/bin/flock /m2/d/moved test -e /tmp/released && echo > /tmp/got; } & sleep 1; release; [ -e /tmp/got ]'
+check interrupts-waits 'hold /m/d/moved; timeout 1 /usr/bin/flock /m2/d/moved touch /tmp/never; release; [ ! -e /tmp/never ] && $try /m2/d/moved true'
 check sees-the-other-mount 'echo there > /m/d/seen && [ "$(cat /m2/d/seen)" = there ] && umount /m2'
 check maps-memory 'umount /m && $MOUNT,cache=mmap /m && cmp /m/big /m/big && umount /m'
 check caches '$MOUNT,cache=loose /m && cp /m/big /m/loose && sync && umount /m && $MOUNT /m && cmp /m/big /m/loose'

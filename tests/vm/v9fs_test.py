@@ -18,7 +18,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "interop"))
 import ours  # noqa: E402
 
-BOOT_SECONDS = 240  # without hardware virtualisation
+BOOT_SECONDS = 400  # without hardware virtualisation
 PROGRAMS = ["/usr/bin/setfattr", "/usr/bin/getfattr", "/usr/bin/flock", "/usr/bin/dd"]  # what busybox lacks
 
 

@@ -204,7 +204,8 @@ def report(text, status, expected, start):
 
 def boot(vmlinuz, initrd, seconds, memory="1G", echo=False):
     """Runs the machine until its job is done; gives (printed text, exit status of the job, or None when time ran out)."""
-    command = ["qemu-system-x86_64", "-kernel", vmlinuz, "-initrd", initrd, "-m", memory, "-smp", "2", "-nographic", "-no-reboot",
+    command = ["setpriv", "--pdeathsig", "KILL",  # it ends with us, however we end
+               "qemu-system-x86_64", "-kernel", vmlinuz, "-initrd", initrd, "-m", memory, "-smp", "2", "-nographic", "-no-reboot",
                "-nic", "user,model=virtio-net-pci", "-append", "console=ttyS0 quiet panic=-1 rdinit=/init"]
     run = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     try:
