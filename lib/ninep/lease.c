@@ -325,6 +325,16 @@ static struct ninep__lease *lease_of(struct ninep__file *fl, const struct ninep_
     return NULL;
 }
 
+static bool breaking(const struct ninep__file *fl)
+{
+    CG_LIST_EACH (it, &fl->leases) {
+        if (CG_CONTAINER(it, struct ninep__lease, by_file)->event) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static uint8_t grant(struct ninep_session *ss, struct ninep__file *fl)
 {
     struct ninep_server *s = ss->server;
@@ -332,7 +342,7 @@ static uint8_t grant(struct ninep_session *ss, struct ninep__file *fl)
     if (l) {
         return l->event ? NINEP_LEASE_NONE : NINEP_LEASE_READ;
     }
-    if (fl->writers > 0 || ss->lease_count >= s->cfg.leases_max ||
+    if (fl->writers > 0 || breaking(fl) || ss->lease_count >= s->cfg.leases_max ||
         s->leases >= NINEP__LEASES_TOTAL_MAX) {
         return NINEP_LEASE_NONE;
     }

@@ -614,6 +614,7 @@ static void keeps_its_number(void **state)
     struct ns_stat st;
     char names[64];
     assert_int_equal(t_ls(&user, "/d", true, names, sizeof names), CG_OK);
+    assert_int_equal(t_stat(&user, "/d/a", &st), CG_OK);
     uint64_t trips = t_round_trips(&user);
     assert_int_equal(t_create(&user, "/d/early", NINEP_OPEN_RDWR, &f), CG_OK);
     assert_int_equal(t_round_trips(&user), trips); /* answered early */

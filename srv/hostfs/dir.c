@@ -43,7 +43,7 @@ static bool open_and_look(const struct ninep_req *r, struct hostfs *fs, int dir,
 {
     uint32_t room = ninep_dir_inline_room(r);
     char list[HOST_XATTR_LIST_BYTES];
-    int fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    int fd = host_peek(dir, name, O_NOFOLLOW | O_NONBLOCK);
     if (fd < 0 || host_statx(fd, "", &f->sx) != 0) {
         if (fd >= 0) {
             close(fd);

@@ -93,11 +93,10 @@ cg_err host_slurp(struct ninep_fid *fid, uint8_t *data, uint32_t cap, uint32_t *
     if (!S_ISREG(hf->node->mode) || hf->node->volume->synthetic) {
         return CG_OK; /* these have no size before they are read, and reading may have effects */
     }
+    char path[HOST_PATH_BYTES];
+    host_path(hf->node->fd, path);
     bool own = fid->open && readable && hf->io >= 0;
-    int fd = own ? hf->io : host_reopen(hf->node, O_RDONLY | O_NOATIME); /* nobody reads it yet */
-    if (fd < 0 && errno == EPERM) { /* only its owner may say so */
-        fd = host_reopen(hf->node, O_RDONLY);
-    }
+    int fd = own ? hf->io : host_peek(AT_FDCWD, path, 0);
     if (fd < 0) {
         return CG_OK; /* not readable is no reason to refuse the walk */
     }

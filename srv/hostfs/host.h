@@ -136,6 +136,9 @@ int host_resolve(const struct host_tree *tree, int dir, const char *name);
 cg_err host_lookup(const struct host_fid *hf, const char *name, struct host_node **out,
                    struct statx *sx);                  /* resolve and take */
 int host_reopen(const struct host_node *n, int flags); /* a descriptor, or -1 with errno */
+/* Opens to read contents that nobody has asked for: that is no access, where the host lets us say
+ * so. A descriptor, or -1 with errno. */
+int host_peek(int dir, const char *name, int flags);
 void host_path(int fd, char out[HOST_PATH_BYTES]);
 const struct host_volume *host_volume(struct hostfs *fs, const struct statx *sx, int dir,
                                       const char *name);

@@ -320,6 +320,34 @@ static void files_made_when_read(void **state)
     assert_int_not_equal(rig_walk(p, self, &fid), CG_OK); /* a magic link */
 }
 
+static void looking_is_no_access(void **state)
+{
+    (void)state;
+    static struct rig_names page;
+    uint32_t fid;
+    struct stat st;
+    struct timespec old[2] = {{.tv_sec = 1000}, {.tv_sec = 1000}}; /* relatime would move it */
+    assert_int_equal(mkdir(at("root/d"), 0755), 0);
+    outside_writes("root/d/f", "contents");
+    assert_int_equal(utimensat(AT_FDCWD, at("root/d/f"), old, 0), 0);
+    OK(rig_walk(c, "d", &fid));
+    OK(rig_readdir(c, fid, 0, 8192, NINEP_WANT_INLINE, 100, &page));
+    assert_int_equal(page.count, 1);
+    assert_int_equal(page.entry[0].whole, 1);
+    rig_clunk(c, fid);
+    union ninep_tmsg t = {.walk = {.fid = ninep_client_root(c->client),
+                                   .newfid = NINEP_NOFID,
+                                   .want = NINEP_WANT_INLINE,
+                                   .inline_max = 100}};
+    t.walk.names.count = 2;
+    t.walk.names.name[0] = cg_span_of("d");
+    t.walk.names.name[1] = cg_span_of("f");
+    OK(rig_call(c, NINEP_TWALK, &t));
+    assert_int_equal(c->r.walk.whole, 1);
+    assert_int_equal(stat(at("root/d/f"), &st), 0);
+    assert_int_equal(st.st_atim.tv_sec, 1000);
+}
+
 /* ---- changes by the host ----------------------------------------------------------------------
  */
 
@@ -399,6 +427,28 @@ static void our_own_changes_break_nothing(void **state)
     rig_clunk(c, f);
     rig_clunk(c, d);
     rig_clunk(c, s);
+}
+
+/* The fid was walked before the other's change: the new lease knows of it all the same. */
+static void a_lease_after_anothers_change_lasts(void **state)
+{
+    (void)state;
+    uint32_t fid, n, w;
+    struct rig_client *o = rig_attach(rig, geteuid(), "");
+    OK(o->err);
+    outside_writes("root/f", "x");
+    struct ninep_xqid id = lease("f", &fid);
+    OK(rig_open(o, "f", NINEP_OPEN_WRITE, &w));
+    OK(rig_write(o, w, 0, "y", 1, &n));
+    rig_settle(rig, 50);
+    uint32_t events = rig_events_of(c, &id);
+    union ninep_tmsg t = {.getattr = {.fid = fid, .want = NINEP_WANT_LEASE}};
+    OK(rig_call(c, NINEP_TGETATTR, &t));
+    assert_int_equal(c->r.getattr.lease, NINEP_LEASE_READ);
+    rig_settle(rig, 50);
+    assert_int_equal(rig_events_of(c, &id), events);
+    rig_clunk(c, fid);
+    rig_clunk(o, w);
 }
 
 static void a_change_before_ours_is_not_ours(void **state)
@@ -607,8 +657,10 @@ int main(void)
         T(mounts_can_be_closed),
         T(special_files_stay_shut),
         T(files_made_when_read),
+        T(looking_is_no_access),
         T(the_host_breaks_leases),
         T(our_own_changes_break_nothing),
+        T(a_lease_after_anothers_change_lasts),
         T(a_change_before_ours_is_not_ours),
         T(leases_of_a_listing_break_too),
         T(leases_follow_their_files),
