@@ -24,6 +24,7 @@
 #include <unistd.h>
 
 enum {
+    BACKLOG = 128,
     LISTENERS_MAX = 8,       /* two are usual: local and gate */
     DESCRIPTORS_MAX = 65536, /* one a connection and what the file server itself opens */
     NOBODY = 65534,
@@ -87,6 +88,7 @@ static cg_err make_socket(const char *path, int *out, struct cg_errbuf *eb)
     }
     mode_t mask = umask(0177);
     int rc = bind(fd, (struct sockaddr *)&a, sizeof a);
+    rc = rc != 0 ? rc : listen(fd, BACKLOG); /* who sees the name may connect, served soon */
     int saved = errno;
     umask(mask);
     if (rc != 0) {

@@ -42,6 +42,17 @@ def wait_for_port(port):
         time.sleep(0.02)
 
 
+def wait_for_socket(path):
+    until = time.monotonic() + READY_SECONDS
+    while True:
+        with socket.socket(socket.AF_UNIX) as s:
+            if s.connect_ex(path) == 0:
+                return
+        if time.monotonic() > until:
+            raise RuntimeError(f"nothing listens at {path} after {READY_SECONDS} s")
+        time.sleep(0.02)
+
+
 def start(kind, root, port):
     """kind is hostfs, serving the folder root as its tree "root", or ramfs, empty."""
     more = ["--tree", f"root={root}"] if kind == "hostfs" else []

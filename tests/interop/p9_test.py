@@ -10,7 +10,6 @@ import struct
 import subprocess
 import sys
 import tempfile
-import time
 
 import ours
 import p9client as p9
@@ -203,9 +202,8 @@ def main():
         server = subprocess.Popen([os.path.join(build, "bin", "cognu-ramfs"), "--root-mode", "777",
                                    "--plaintext-tcp", f"127.0.0.1:{port}", "--socket", path])
         try:
-            until = time.monotonic() + 5
-            while not os.path.exists(path) and time.monotonic() < until:
-                time.sleep(0.01)
+            ours.wait_for_port(port)
+            ours.wait_for_socket(path)
             c = p9.Client(path)
             check("9P2000 is agreed", c.version == "9P2000" and c.msize <= 8192)
             check("an unknown version is answered so", p9.Client(path, version="9Q").version == "unknown")
