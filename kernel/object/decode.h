@@ -1,0 +1,47 @@
+/* Decoding an invocation of a kernel object: all checks, no change. Then, and only then, doing it,
+ * which cannot fail.
+ *
+ * invoke() reads the message from the caller's registers into d_word, checks label, type, rights,
+ * length and every argument that the ABI table can check (abi_table.h), and hands over to the noun:
+ * decode_NOUN() checks the rest and does the work through the noun's own functions. A refusal says
+ * which argument broke which limit.
+ */
+#ifndef KERNEL_DECODE_H
+#define KERNEL_DECODE_H
+
+#include "abi/abi.h"
+#include "config.h"
+
+#include <stdint.h>
+
+extern uint32_t d_caller;               /* thread that calls */
+extern uint32_t d_self;                 /* slot of the invoked capability */
+extern uint32_t d_object;               /* its object */
+extern uint32_t d_words;                /* words that came */
+extern uint64_t d_word[MSG_WORDS_REGS]; /* they, and afterwards the answer's */
+extern uint32_t d_slot[ABI_ARGS];       /* slots of the arguments that are handles; NIL: none */
+extern uint32_t d_answers;              /* words of the answer */
+extern uint32_t d_argument;             /* of a refusal: argument, counted from 1 */
+extern uint64_t d_limit;                /* of a refusal: what it broke */
+
+/* Notes a refusal; returns the error. */
+uint32_t refuse(uint32_t error, uint32_t argument, uint64_t limit);
+
+/* Does what thread t asks of the kernel object in slot; the answer is in t's registers. */
+void invoke(uint32_t t, uint32_t slot);
+
+/* The nouns' parts: 0, or ERR_AGAIN when a slice is done and more is left, or what refuse() gave.
+ * label is one of the type, and the table's checks have passed. */
+uint32_t decode_untyped(uint32_t label);
+uint32_t decode_cnode(uint32_t label);
+uint32_t decode_thread(uint32_t label);
+uint32_t decode_context(uint32_t label);
+uint32_t decode_endpoint(uint32_t label);
+uint32_t decode_table(uint32_t label);
+uint32_t decode_frame(uint32_t label);
+uint32_t decode_device(uint32_t label);
+uint32_t decode_irq(uint32_t label);
+uint32_t decode_port(uint32_t label);
+uint32_t decode_monitor(uint32_t label);
+
+#endif
