@@ -77,6 +77,11 @@ void arch_tlb_flush(void);
 */
 void arch_space_init(uint32_t table);
 
+/* The top-level table is about to lose its kernel entries or its frame: the processor leaves it.
+ * Each thread of the space has left it. */
+/*@ requires table < PHYS_FRAMES; assigns \nothing; */
+void arch_space_fini(uint32_t table);
+
 /* Zeroes one frame: 512 steps. */
 /*@ requires frame < PHYS_FRAMES;
     assigns phys[frame * 512 .. frame * 512 + 511];
@@ -101,6 +106,13 @@ void arch_port_out(uint32_t port, uint32_t bytes, uint32_t value);
  * new or ended thread. */
 /*@ requires thread < T_MAX; assigns \nothing; */
 void arch_fpu_reset(uint32_t thread);
+
+/* The debug line, and the end of the machine where that can be told (QEMU: status 2 * status + 1).
+ */
+/*@ assigns \nothing; */
+void arch_debug_put(uint8_t character);
+/*@ assigns \nothing; */
+void arch_stop(uint32_t status);
 
 /* A broken invariant: says so on the serial line and stops the machine. Does not return. */
 /*@ requires \false; assigns \nothing; ensures \false; */
