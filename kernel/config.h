@@ -13,7 +13,7 @@
 #define T_MAX       16   /* threads */
 #define E_MAX       32   /* endpoints */
 #define N_MAX       32   /* notifications */
-#define Y_MAX       32   /* reply objects */
+#define R_MAX       32   /* reply objects */
 #define C_MAX       16   /* scheduling contexts */
 #define PHYS_FRAMES 2048 /* frames of memory */
 #else
@@ -21,7 +21,7 @@
 #define T_MAX       1024
 #define E_MAX       4096
 #define N_MAX       4096
-#define Y_MAX       4096
+#define R_MAX       4096
 #define C_MAX       1024
 #define PHYS_FRAMES 65536
 #endif
@@ -42,7 +42,7 @@
 #define OWN_ENDPOINT     (OWN_THREAD + T_MAX)
 #define OWN_NOTIFICATION (OWN_ENDPOINT + E_MAX)
 #define OWN_REPLY        (OWN_NOTIFICATION + N_MAX)
-#define OWN_CONTEXT      (OWN_REPLY + Y_MAX)
+#define OWN_CONTEXT      (OWN_REPLY + R_MAX)
 #define OWN_FRAME        (OWN_CONTEXT + C_MAX) /* frames, tables and spaces, by first frame */
 #define OWN_IRQ          (OWN_FRAME + PHYS_FRAMES)
 #define OBJECTS          (OWN_IRQ + I_MAX)

@@ -36,7 +36,6 @@ uint32_t decode_untyped(uint32_t label);
 uint32_t decode_cnode(uint32_t label);
 uint32_t decode_thread(uint32_t label);
 uint32_t decode_context(uint32_t label);
-uint32_t decode_endpoint(uint32_t label);
 uint32_t decode_table(uint32_t label);
 uint32_t decode_frame(uint32_t label);
 uint32_t decode_device(uint32_t label);

@@ -31,6 +31,7 @@ void thread_init(uint32_t t);
 bool thread_end(uint32_t t);
 void endpoint_init(uint32_t e);
 bool endpoint_end(uint32_t e);
+bool endpoint_cancel(uint32_t e, uint64_t badge); /* one slice: senders with the badge */
 void notification_init(uint32_t n);
 bool notification_end(uint32_t n);
 void reply_init(uint32_t r);

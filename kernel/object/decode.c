@@ -1,0 +1,146 @@
+/* Decoding invocations: what the ABI table can check. See decode.h. */
+#include "object/decode.h"
+
+#include "abi/abi_table.h"
+#include "abi/message.h"
+#include "arch/regs.h"
+#include "object/cnode.h"
+#include "object/thread.h"
+
+uint32_t d_caller;
+uint32_t d_self;
+uint32_t d_object;
+uint32_t d_words;
+uint64_t d_word[MSG_WORDS_REGS];
+uint32_t d_slot[ABI_ARGS];
+uint32_t d_answers;
+uint32_t d_argument;
+uint64_t d_limit;
+
+uint32_t refuse(uint32_t error, uint32_t argument, uint64_t limit)
+{
+    d_argument = argument;
+    d_limit = limit;
+    return error;
+}
+
+/* Argument n of the label is a handle of the caller with type and rights that the table wants. */
+static uint32_t check_handle(uint32_t label, uint32_t n)
+{
+    uint32_t at = label * ABI_ARGS + n;
+    uint32_t k = t_cnode[d_caller];
+    d_slot[n] = NIL;
+    if (arg_kind[at] == ARG_OPT && d_word[n] == 0) {
+        return 0;
+    }
+    uint32_t s = cnode_slot(k, d_word[n]);
+    if (s == NIL || s_type[s] == 0) {
+        return refuse(ERR_HANDLE, n + 1, k_count[k]);
+    }
+    if (arg_type[at] != 0 && s_type[s] != arg_type[at]) {
+        return refuse(ERR_TYPE, n + 1, arg_type[at]);
+    }
+    if ((s_rights[s] & arg_rights[at]) != arg_rights[at]) {
+        return refuse(ERR_RIGHT, n + 1, arg_rights[at]);
+    }
+    d_slot[n] = s;
+    return 0;
+}
+
+static uint32_t check_argument(uint32_t label, uint32_t n)
+{
+    uint32_t at = label * ABI_ARGS + n;
+    if (arg_kind[at] == ARG_WORD) {
+        return 0;
+    }
+    if (arg_kind[at] == ARG_BELOW) {
+        return d_word[n] < arg_below[at] ? 0 : refuse(ERR_RANGE, n + 1, arg_below[at]);
+    }
+    return check_handle(label, n);
+}
+
+/* Everything that the table says about the message to d_self. */
+static uint32_t check_table(uint32_t label)
+{
+    if (label == 0 || label >= LABELS) {
+        return refuse(ERR_LABEL, 0, LABELS);
+    }
+    if (s_type[d_self] != inv_type[label]) {
+        return refuse(ERR_TYPE, 0, inv_type[label]);
+    }
+    if ((s_rights[d_self] & inv_rights[label]) != inv_rights[label]) {
+        return refuse(ERR_RIGHT, 0, inv_rights[label]);
+    }
+    if (d_words < inv_words[label] || d_words > inv_words[label] + inv_more[label]) {
+        return refuse(ERR_LENGTH, 0, inv_words[label]);
+    }
+    uint32_t error = 0;
+    for (uint32_t n = 0; n < ABI_ARGS && n < inv_words[label] && error == 0; n++) {
+        error = check_argument(label, n);
+    }
+    return error;
+}
+
+static uint32_t decode_noun(uint32_t label)
+{
+    switch (inv_type[label]) {
+    case OBJ_UNTYPED:
+        return decode_untyped(label);
+    case OBJ_CNODE:
+        return decode_cnode(label);
+    case OBJ_THREAD:
+        return decode_thread(label);
+    case OBJ_CONTEXT:
+        return decode_context(label);
+    case OBJ_TABLE:
+        return decode_table(label);
+    case OBJ_FRAME:
+        return decode_frame(label);
+    case OBJ_DEVICE:
+        return decode_device(label);
+    case OBJ_IRQ:
+        return decode_irq(label);
+    case OBJ_PORT:
+        return decode_port(label);
+    default:
+        return decode_monitor(label);
+    }
+}
+
+/* The message's words come from the caller's registers. */
+static void take_words(void)
+{
+    for (uint32_t n = 0; n < MSG_WORDS_REGS; n++) {
+        d_word[n] = t_reg[d_caller * T_REGS + R_W0 + n];
+    }
+}
+
+/* The answer goes there. */
+static void give_words(uint32_t error)
+{
+    if (error != 0) {
+        d_word[0] = d_argument;
+        d_word[1] = d_limit;
+        d_answers = 2;
+    }
+    for (uint32_t n = 0; n < MSG_WORDS_REGS && n < d_answers; n++) {
+        t_reg[d_caller * T_REGS + R_W0 + n] = d_word[n];
+    }
+    t_reg[d_caller * T_REGS + R_TAG] = TAG(error, 0, d_answers, 0);
+}
+
+void invoke(uint32_t t, uint32_t slot)
+{
+    uint64_t tag = t_reg[t * T_REGS + R_TAG];
+    uint32_t label = TAG_LABEL(tag);
+    d_caller = t;
+    d_self = slot;
+    d_object = s_object[slot];
+    d_words = TAG_WORDS(tag);
+    d_answers = 0;
+    d_argument = 0;
+    d_limit = 0;
+    take_words();
+    uint32_t error = check_table(label);
+    give_words(error != 0 ? error : decode_noun(label));
+}

@@ -1,0 +1,153 @@
+/* Decoding the invocations of cnodes. */
+#include "object/decode.h"
+#include "object/delete.h"
+#include "object/untyped.h"
+
+/* Arguments, by their place in the table: copy, mint and move begin alike. */
+enum { A_INDEX = 1, A_FROM, A_FROM_INDEX, A_RIGHTS, A_BADGE };
+enum { A_UNTYPED = 1, A_COUNT };
+
+/* The slot that argument n names in cnode k; NIL, and a refusal noted, when there is none. */
+static uint32_t named_slot(uint32_t k, uint32_t n)
+{
+    uint32_t s = cnode_slot(k, d_word[n - 1]);
+    if (s == NIL) {
+        (void)refuse(ERR_SLOT, n, k_count[k]);
+    }
+    return s;
+}
+
+/* The source and the destination of copy, mint and move. 0 or the error. */
+static uint32_t check_pair(uint32_t from, uint32_t to)
+{
+    if (to == NIL) {
+        return refuse(ERR_SLOT, A_INDEX, k_count[d_object]);
+    }
+    if (from == NIL || s_type[from] == 0) {
+        return refuse(ERR_SLOT, A_FROM_INDEX, k_count[s_object[d_slot[A_FROM - 1]]]);
+    }
+    return 0;
+}
+
+static uint32_t decode_copy(bool mint)
+{
+    uint32_t to = cnode_slot(d_object, d_word[A_INDEX - 1]);
+    uint32_t from = cnode_slot(s_object[d_slot[A_FROM - 1]], d_word[A_FROM_INDEX - 1]);
+    uint32_t error = check_pair(from, to);
+    if (error != 0) {
+        return error;
+    }
+    if (s_type[to] != 0) {
+        return refuse(ERR_SLOT, A_INDEX, k_count[d_object]);
+    }
+    uint64_t badge = s_badge[from];
+    if (mint) {
+        if (s_type[from] != OBJ_ENDPOINT && s_type[from] != OBJ_NOTIFICATION) {
+            return refuse(ERR_TYPE, A_FROM_INDEX, OBJ_ENDPOINT);
+        }
+        if (badge != 0) {
+            return refuse(ERR_BUSY, A_FROM_INDEX, badge);
+        }
+        badge = d_word[A_BADGE - 1];
+        if (badge == 0) {
+            return refuse(ERR_RANGE, A_BADGE, 0);
+        }
+    }
+    cap_copy(from, to, (uint8_t)d_word[A_RIGHTS - 1], badge);
+    return 0;
+}
+
+static uint32_t decode_move(void)
+{
+    uint32_t to = cnode_slot(d_object, d_word[A_INDEX - 1]);
+    uint32_t from = cnode_slot(s_object[d_slot[A_FROM - 1]], d_word[A_FROM_INDEX - 1]);
+    uint32_t error = check_pair(from, to);
+    if (error != 0) {
+        return error;
+    }
+    if (s_type[to] != 0 && !move_begun(from, to)) {
+        return refuse(ERR_SLOT, A_INDEX, k_count[d_object]);
+    }
+    return move_slice(from, to) ? 0 : ERR_AGAIN;
+}
+
+/* Appends the entries behind the cnode, when they lie in the untyped's range and are free. */
+static uint32_t decode_extend(void)
+{
+    uint32_t u = d_slot[A_UNTYPED - 1];
+    uint64_t count = d_word[A_COUNT - 1];
+    uint32_t end = d_object + k_size[d_object];
+    if (s_kind[u] != KIND_SLOT) {
+        return refuse(ERR_TYPE, A_UNTYPED, KIND_SLOT);
+    }
+    if (k_count[d_object] != k_size[d_object]) {
+        return refuse(ERR_STATE, 0, k_count[d_object]);
+    }
+    if (count == 0 || count > CNODE_SLICE) {
+        return refuse(ERR_RANGE, A_COUNT, CNODE_SLICE + 1);
+    }
+    if (end < s_object[u] || end + count > (uint64_t)s_object[u] + s_count[u]) {
+        return refuse(ERR_RANGE, A_UNTYPED, end);
+    }
+    uint32_t n = slots_free(end, (uint32_t)count);
+    if (n < count) {
+        return refuse(ERR_BUSY, A_COUNT, n);
+    }
+    cnode_extend(d_object, end, (uint32_t)count);
+    return 0;
+}
+
+static uint32_t decode_cancel(uint32_t s)
+{
+    if (s_type[s] != OBJ_ENDPOINT) {
+        return refuse(ERR_TYPE, A_INDEX, OBJ_ENDPOINT);
+    }
+    if (s_badge[s] != 0) {
+        return refuse(ERR_BUSY, A_INDEX, s_badge[s]);
+    }
+    return endpoint_cancel(s_object[s], d_word[1]) ? 0 : ERR_AGAIN;
+}
+
+static uint32_t decode_look(uint32_t s)
+{
+    d_word[0] = s_type[s];
+    d_word[1] = s_rights[s];
+    d_word[2] = s_badge[s];
+    d_word[3] = s_kind[s];
+    d_word[4] = s_object[s];
+    d_word[5] = s_type[s] == OBJ_CNODE ? k_count[s_object[s]] : s_count[s];
+    d_word[6] = s_table[s];
+    d_word[7] = s_entry[s];
+    d_answers = 8;
+    return 0;
+}
+
+uint32_t decode_cnode(uint32_t label)
+{
+    switch (label) {
+    case INV_CNODE_COPY:
+        return decode_copy(false);
+    case INV_CNODE_MINT:
+        return decode_copy(true);
+    case INV_CNODE_MOVE:
+        return decode_move();
+    case INV_CNODE_EXTEND:
+        return decode_extend();
+    default:
+        break;
+    }
+    uint32_t s = named_slot(d_object, A_INDEX);
+    if (s == NIL) {
+        return ERR_SLOT;
+    }
+    if (label == INV_CNODE_DELETE) {
+        return delete_slice(s) ? 0 : ERR_AGAIN;
+    }
+    if (label == INV_CNODE_CANCEL) {
+        return decode_cancel(s);
+    }
+    if (label == INV_CNODE_REVOKE) {
+        return revoke_slice(s) ? 0 : ERR_AGAIN;
+    }
+    return decode_look(s);
+}

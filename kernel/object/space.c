@@ -1,0 +1,135 @@
+/* Memory and page tables: see space.h. */
+#include "object/space.h"
+
+uint8_t f_state[PHYS_FRAMES];
+
+uint32_t space_reverse(uint32_t table, uint32_t entry)
+{
+    return (uint32_t)phys[(table + 1) * ARCH_ENTRIES + entry];
+}
+
+static void set_reverse(uint32_t table, uint32_t entry, uint32_t s)
+{
+    phys[(table + 1) * ARCH_ENTRIES + entry] = s;
+}
+
+uint32_t space_level(uint32_t table)
+{
+    return f_state[table] - F_TABLE1 + 1u;
+}
+
+uint32_t space_entries(uint32_t table)
+{
+    return f_state[table] == F_SPACE ? ARCH_USER_ENTRIES : ARCH_ENTRIES;
+}
+
+uint64_t space_pte(uint32_t s, uint32_t rights)
+{
+    uint64_t pte = (uint64_t)s_object[s] * 4096 + ARCH_PTE_PRESENT + ARCH_PTE_USER;
+    if (s_type[s] == OBJ_TABLE) {
+        return pte + ARCH_PTE_WRITE;
+    }
+    if ((rights & RIGHT_WRITE) != 0) {
+        pte += ARCH_PTE_WRITE;
+    }
+    if ((rights & RIGHT_EXECUTE) == 0) {
+        pte += ARCH_PTE_NX;
+    }
+    if (s_kind[s] != 0) {
+        pte += ARCH_PTE_LARGE;
+    }
+    return s_type[s] == OBJ_DEVICE ? pte + ARCH_PTE_NOCACHE : pte;
+}
+
+void space_map(uint32_t s, uint32_t table, uint32_t entry, uint32_t rights)
+{
+    arch_pte_write(table, entry, space_pte(s, rights));
+    set_reverse(table, entry, s);
+    if (s_table[s] != NIL) {
+        arch_tlb_flush();
+    }
+    s_table[s] = table;
+    s_entry[s] = entry;
+}
+
+void space_unmap(uint32_t s)
+{
+    arch_pte_write(s_table[s], s_entry[s], 0);
+    set_reverse(s_table[s], s_entry[s], NIL);
+    s_table[s] = NIL;
+    s_entry[s] = 0;
+    arch_tlb_flush();
+}
+
+void space_hand_over(uint32_t from, uint32_t to)
+{
+    set_reverse(s_table[from], s_entry[from], to);
+    s_table[to] = s_table[from];
+    s_entry[to] = s_entry[from];
+    s_table[from] = NIL;
+    s_entry[from] = 0;
+}
+
+void table_init(uint32_t table, uint32_t level)
+{
+    f_state[table] = (uint8_t)(F_TABLE1 - 1 + level);
+    f_state[table + 1] = F_REVERSE;
+    if (level == ARCH_LEVELS) {
+        arch_space_init(table);
+    }
+}
+
+bool table_end(uint32_t table)
+{
+    uint32_t entries = space_entries(table);
+    uint32_t done = 0;
+    for (uint32_t e = 0; e < entries; e++) {
+        uint32_t s = space_reverse(table, e);
+        if (s != NIL) {
+            if (done == UNMAP_SLICE) {
+                return false;
+            }
+            space_unmap(s);
+            done++;
+        }
+    }
+    if (f_state[table] == F_SPACE) {
+        arch_space_fini(table);
+    }
+    f_state[table] = F_DIRTY;
+    f_state[table + 1] = F_DIRTY;
+    return true;
+}
+
+void frame_init(uint32_t frame, uint32_t large)
+{
+    f_state[frame] = F_FRAME;
+    if (large != 0) {
+        for (uint32_t k = 1; k < LARGE_FRAMES; k++) {
+            f_state[frame + k] = F_PART;
+        }
+    }
+}
+
+void frame_end(uint32_t frame, uint32_t large)
+{
+    f_state[frame] = F_DIRTY;
+    if (large != 0) {
+        for (uint32_t k = 1; k < LARGE_FRAMES; k++) {
+            f_state[frame + k] = F_DIRTY;
+        }
+    }
+}
+
+uint32_t frames_zero(uint32_t first, uint32_t count, uint32_t room)
+{
+    uint32_t zeroed = 0;
+    for (uint32_t k = 0; k < count && zeroed < room; k++) {
+        if (f_state[first + k] == F_DIRTY) {
+            arch_frame_zero(first + k);
+            f_state[first + k] = F_ZERO;
+            zeroed++;
+        }
+    }
+    return zeroed;
+}
