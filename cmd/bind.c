@@ -11,7 +11,7 @@ int main(int argc, char **argv)
     char path[CMD_PATH_BYTES];
     cmd_begin(&cmd, argc, argv);
     cmd_word(&line, "bind");
-    int i = cmd_union_options(&line, argc, argv);
+    int i = cmd_union_options(&line, argc, argv, NULL);
     if (argc - i != 2) {
         cmd_usage();
     }

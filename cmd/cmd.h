@@ -33,6 +33,8 @@ void cmd_write(const char *path, const char *text);
 /* A file's whole text, never NULL; the caller frees it with cg_free. */
 char *cmd_read(const char *path);
 void cmd_cat(const char *path);
+/* Writes a command and reads its answer, on one open file. */
+void cmd_ask(const char *path, const char *line, char *answer, size_t cap);
 /* The name of the node that the caller is on. */
 const char *cmd_node(void);
 
@@ -44,7 +46,8 @@ void cmd_word(struct cmd_line *l, const char *word);
 void cmd_send(struct cmd_line *l, const char *path); /* writes and frees it */
 
 /* The options -a, -b, -c before the operands of bind, mount and import go into the line as they
- * are. Gives the index of the first operand. */
-int cmd_union_options(struct cmd_line *l, int argc, char **argv);
+ * are. Gives the index of the first operand. ticket (may be NULL: there is no such option) is set
+ * to the file of -k. */
+int cmd_union_options(struct cmd_line *l, int argc, char **argv, const char **ticket);
 
 #endif

@@ -153,6 +153,23 @@ void cmd_cat(const char *path)
     }
 }
 
+void cmd_ask(const char *path, const char *line, char *answer, size_t cap)
+{
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    size_t len = strlen(line);
+    char what[16];
+    snprintf(what, sizeof what, "%.*s", (int)strcspn(line, " \n"), line);
+    if (fd < 0 || write(fd, line, len) != (ssize_t)len) {
+        cmd_fail_at(path, what);
+    }
+    ssize_t n = read(fd, answer, cap - 1);
+    if (n < 0) {
+        cmd_fail_at(path, what);
+    }
+    answer[n] = '\0';
+    close(fd);
+}
+
 const char *cmd_node(void)
 {
     static struct utsname name;
@@ -177,12 +194,16 @@ void cmd_send(struct cmd_line *l, const char *path)
     cg_str_fini(&l->text);
 }
 
-int cmd_union_options(struct cmd_line *l, int argc, char **argv)
+int cmd_union_options(struct cmd_line *l, int argc, char **argv, const char **ticket)
 {
     int i = 1;
     for (; i < argc && argv[i][0] == '-' && argv[i][1] != '\0'; i++) {
         if (strcmp(argv[i], "--") == 0) {
             return i + 1;
+        }
+        if (ticket != NULL && strcmp(argv[i], "-k") == 0 && i + 1 < argc) {
+            *ticket = argv[++i];
+            continue;
         }
         if (strspn(argv[i] + 1, "abc") != strlen(argv[i] + 1)) {
             cmd_usage();

@@ -2,34 +2,13 @@
  * words go from person to person, over whatever they trust. */
 #include "cmd.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 static const struct cmd cmd = {"pair", "[-t SECONDS]\nINVITATION",
                                "makes an invitation into this node's cell, or accepts one"};
 
 static const char ctl[] = "/mnt/gate/ctl";
-
-/* Writes a command and reads its answer on the same open file. */
-static void ask(const char *line, char *answer, size_t cap)
-{
-    int fd = open(ctl, O_RDWR | O_CLOEXEC);
-    size_t len = strlen(line);
-    char what[16];
-    snprintf(what, sizeof what, "%.*s", (int)strcspn(line, " \n"), line);
-    if (fd < 0 || write(fd, line, len) != (ssize_t)len) {
-        cmd_fail_at(ctl, what);
-    }
-    ssize_t n = read(fd, answer, cap - 1);
-    if (n < 0) {
-        cmd_fail_at(ctl, what);
-    }
-    answer[n] = '\0';
-    close(fd);
-}
 
 int main(int argc, char **argv)
 {
@@ -44,7 +23,7 @@ int main(int argc, char **argv)
     } else {
         snprintf(line, sizeof line, "invite%s%s\n", timed ? " " : "", timed ? argv[2] : "");
     }
-    ask(line, answer, sizeof answer);
+    cmd_ask(ctl, line, answer, sizeof answer);
     if (argc == 2) {
         printf("%s is now of the cell; see: nodes\n", cmd_node());
     } else {

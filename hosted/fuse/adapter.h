@@ -228,7 +228,7 @@ void control_close(struct control *c);
 
 /* ---- dial.c: the namespace's way to file servers ---- */
 
-cg_err adapter_dial(void *ctx, const char *node, const char *service,
+cg_err adapter_dial(void *ctx, const char *node, const char *service, const char *ticket,
                     const struct ninep_client_config *config, struct ninep_client **out,
                     struct cg_errbuf *eb);
 void adapter_undial(void *ctx, struct ninep_client *c);

@@ -12,6 +12,8 @@ struct proof {
     struct adapter *adapter;
     struct ninep_client *client;
     char tree[64];
+    uint8_t *ticket; /* encoded; NULL: the user's own right is proved */
+    uint32_t ticket_len;
 };
 
 static bool is_local(const struct adapter_options *o, const char *node)
@@ -24,7 +26,7 @@ static void on_credential(void *ctx, const struct ninep_peer *peer)
     struct proof *p = ctx;
     const struct adapter_options *o = &p->adapter->opt;
     secure_signer_credential(p->adapter->signer, p->client, peer, o->key, o->user, p->tree,
-                             (struct cg_span){0});
+                             (struct cg_span){p->ticket, p->ticket_len});
 }
 
 /* Lines "user KEYHEX NAME": files of our principal are shown as the mounter's. */
@@ -86,6 +88,7 @@ static void drop_proof(struct proof *p)
 {
     if (p) {
         cg_list_del(&p->link);
+        cg_free(p->ticket);
         cg_free(p);
     }
 }
@@ -108,7 +111,26 @@ static cg_err find_service(const struct adapter_options *o, const char *node, co
     return CG_OK;
 }
 
-cg_err adapter_dial(void *ctx, const char *node, const char *service,
+/* A ticket in a mount line is hexadecimal. */
+static cg_err add_ticket(struct proof *p, const char *text, struct cg_errbuf *eb)
+{
+    size_t len = text ? strlen(text) / 2 : 0;
+    if (!text) {
+        return CG_OK;
+    }
+    if (!p) {
+        return cg_fail(eb, CG_EINVAL,
+                       "a ticket is used on another node than the one that serves the tree");
+    }
+    p->ticket = len > 0 && len <= SECURE_TICKET_BYTES_MAX ? cg_alloc(len) : NULL;
+    if (!p->ticket || !secure_unhex(text, p->ticket, len)) {
+        return cg_fail(eb, CG_EBADFORMAT, "mount -k: not a ticket; make one with ticket(1)");
+    }
+    p->ticket_len = (uint32_t)len;
+    return CG_OK;
+}
+
+cg_err adapter_dial(void *ctx, const char *node, const char *service, const char *ticket,
                     const struct ninep_client_config *config, struct ninep_client **out,
                     struct cg_errbuf *eb)
 {
@@ -124,7 +146,9 @@ cg_err adapter_dial(void *ctx, const char *node, const char *service,
     }
     c.auth = &secure_auth_client;
     e = target.node ? add_proof(a, &c, &proof, eb) : CG_OK;
+    e = e ? e : add_ticket(proof, ticket, eb);
     if (e) {
+        drop_proof(proof);
         return e;
     }
     e = ninep_uv_client_new(a->loop, &target, &c, out);

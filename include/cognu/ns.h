@@ -32,9 +32,10 @@ enum ns_inval {
 
 struct ns_config {
     const struct cg_env *env;
-    /* Makes a client for a tree; the namespace frees it by undial. The callbacks in config are the
+    /* Makes a client for a tree, attached by ticket (as mount -k has it; NULL: by the user's own
+     * right); the namespace frees it by undial. The callbacks in config are the
      * namespace's own. */
-    cg_err (*dial)(void *ctx, const char *node, const char *service,
+    cg_err (*dial)(void *ctx, const char *node, const char *service, const char *ticket,
                    const struct ninep_client_config *config, struct ninep_client **out,
                    struct cg_errbuf *eb);
     void (*undial)(void *ctx, struct ninep_client *c);
@@ -151,7 +152,7 @@ struct ns_op *ns_seek(struct ns *ns, struct ns_file *f, uint32_t whence, uint64_
 
 /* One line of the text form, executed:
  *   bind [-a|-b] [-c] NEW OLD          NEW's directory on, after or before OLD
- *   mount [-a|-b] [-c] NODE!SERVICE[!TREE] OLD
+ *   mount [-a|-b] [-c] [-k TICKET] NODE!SERVICE[!TREE] OLD    TICKET is one word
  *   unmount [NEW] OLD
  *   node NODE                          /n/NODE: that node's trees, each attached when touched (its
  * file tree, proc, net ...) jail                               no more bind, mount or unmount Paths

@@ -92,7 +92,8 @@ struct secure_ticket_block {
     uint8_t rights; /* ninep rights, not none */
     bool grant;     /* may be narrowed further and handed on */
     uint64_t not_before_s, expires_s;
-    char tree[64];
+    uint8_t node[32]; /* key of the node that serves the tree */
+    char service[64], tree[64];
     char path[1024]; /* below the tree's root; "" is the root; no empty, "." or ".." element */
 };
 struct secure_ticket {
@@ -286,6 +287,7 @@ extern const struct ninep_auth secure_auth_client; /* for clients: the proof onl
  * changed. This node is the one that sealed the file. Every refusal is logged. Where there is no
  * roster, only local peers attach. */
 struct secure_auth_config {
+    const char *service;      /* whose attaches: tickets name it; borrowed */
     const char *roster;       /* path, copied; NULL: $COGNU_ROSTER, else /var/lib/cognu/roster */
     const struct cg_env *env; /* NULL: the real one */
 };

@@ -18,6 +18,7 @@ struct ns__path {
     bool in_lookup, left;
     enum verb verb;
     bool after, before, create;
+    char *ticket;
     char *what; /* canonical NEW, specification, or node */
     char *old;  /* canonical OLD */
     char walk[NS_PATH_BYTES_MAX];
@@ -51,6 +52,7 @@ void ns__path_free(struct ns__path *p)
         ns__tree_put(p->tree);
     }
     cg_free(p->what);
+    cg_free(p->ticket);
     cg_free(p->old);
     cg_free(p);
 }
@@ -110,7 +112,7 @@ static void parse_spec(struct ns_op *op, struct ns__path *p, const char *text)
         *tree++ = '\0';
     }
     const char *node = strcmp(spec, ".") == 0 ? op->ns->self : spec;
-    cg_err e = ns__tree_get(op->ns, node, service, tree ? tree : "", &p->tree);
+    cg_err e = ns__tree_get(op->ns, node, service, tree ? tree : "", p->ticket, &p->tree);
     if (!e) {
         e = cg_str_addf(&canon, tree && *tree ? "%s!%s!%s" : "%s!%s", node, service, tree);
     }
@@ -121,12 +123,18 @@ static void parse_spec(struct ns_op *op, struct ns__path *p, const char *text)
 static void parse_flags(struct ns_op *op, struct ns__path *p, char **argv, int argc, int *i)
 {
     for (; *i < argc && argv[*i][0] == '-' && argv[*i][1]; ++*i) {
+        if (p->verb == MOUNT && !p->ticket && strcmp(argv[*i], "-k") == 0 && *i + 1 < argc) {
+            p->ticket = cg_strdup(argv[++*i]);
+            ns__note(op, p->ticket ? CG_OK : CG_ENOMEM, "no memory for the ticket");
+            continue;
+        }
         for (const char *c = argv[*i] + 1; *c; c++) {
             p->after = p->after || *c == 'a';
             p->before = p->before || *c == 'b';
             p->create = p->create || *c == 'c';
             if (!strchr("abc", *c)) {
-                ns__note(op, CG_EINVAL, "unknown flag: bind and mount know -a, -b and -c");
+                ns__note(op, CG_EINVAL,
+                         "unknown flag: bind and mount know -a, -b and -c, mount also -k TICKET");
             }
         }
     }
@@ -314,8 +322,9 @@ static struct ns__line *line_of(struct ns *ns, const struct ns__path *p)
                            : p->before ? " -b"
                                        : "",
                            p->create ? " -c" : "");
-    const char *args[] = {p->what, p->verb == NODE ? NULL : p->old};
-    for (int i = 0; i < 2 && !e; i++) {
+    const char *args[] = {p->ticket ? "-k" : NULL, p->ticket, p->what,
+                          p->verb == NODE ? NULL : p->old};
+    for (size_t i = 0; i < CG_COUNT(args) && !e; i++) {
         if (args[i]) {
             e = cg_str_add(&s, " ", 1);
             e = e ? e : cg_str_add_quoted(&s, args[i]);
@@ -518,7 +527,8 @@ static void apply_node(struct ns_op *op, struct ns__path *p)
     for (size_t i = 0; line && i < CG_COUNT(template) && !op->err; i++) {
         struct cg_str what = {0}, old = {0};
         struct ns_node *at = i == 0 ? p->node : ns__synth_get(head, template[i].at);
-        cg_err e = ns__tree_get(op->ns, node, template[i].service, template[i].tree, &p->tree);
+        cg_err e =
+            ns__tree_get(op->ns, node, template[i].service, template[i].tree, NULL, &p->tree);
         e = e ? e
               : cg_str_addf(&what, "%s!%s%s%s", node, template[i].service,
                             template[i].tree[0] ? "!" : "", template[i].tree);

@@ -47,8 +47,9 @@ enum {
     NS_PATH_BYTES_MAX = 4096,
     NS_TREES_MAX = 1024,
     NS_MOUNTS_MAX = 4096,
-    NS_MEMBERS_MAX = 256, /* directories of one union */
-    NS_LINE_BYTES_MAX = 2 * NS_PATH_BYTES_MAX + 64,
+    NS_MEMBERS_MAX = 256,        /* directories of one union */
+    NS_TICKET_BYTES_MAX = 24576, /* of its text: 8 full blocks in hex */
+    NS_LINE_BYTES_MAX = 2 * NS_PATH_BYTES_MAX + NS_TICKET_BYTES_MAX + 64,
     NS_FLIGHT_MAX = NS_DEPTH_MAX / NINEP_WALK_NAMES_MAX + 8,
     NS_NO_CACHE = NINEP_QTYPE_SYNTHETIC | NINEP_QTYPE_STREAM | NINEP_QTYPE_NOCACHE
 };
@@ -88,6 +89,7 @@ struct ns__tree {
     struct cg_list link;
     struct ns *ns;
     char *node, *service, *name;
+    char *ticket;                /* NULL: attached by the user's own right */
     struct ninep_client *client; /* NULL when idle */
     enum ns__tree_state state;
     uint32_t refs; /* members, nodes, handles, calls, waiting operations */
@@ -402,7 +404,7 @@ void ns__flight_drop(struct ns__flight *f);
 
 /* tree.c */
 cg_err ns__tree_get(struct ns *ns, const char *node, const char *service, const char *name,
-                    struct ns__tree **out);
+                    const char *ticket, struct ns__tree **out);
 void ns__tree_put(struct ns__tree *t);
 enum ns__up { NS__UP, NS__WAIT, NS__DOWN };
 enum ns__up ns__tree_touch(struct ns_op *op, struct ns__tree *t); /* WAIT: op waits */

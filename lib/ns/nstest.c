@@ -116,10 +116,11 @@ static void on_event(void *ctx, const struct ninep_event *event)
     c->config.event(c->config.ctx, event);
 }
 
-static cg_err dial(void *ctx, const char *node, const char *service,
+static cg_err dial(void *ctx, const char *node, const char *service, const char *ticket,
                    const struct ninep_client_config *config, struct ninep_client **out,
                    struct cg_errbuf *eb)
 {
+    (void)ticket;
     struct t_user *u = ctx;
     char name[64];
     snprintf(name, sizeof name, "%s!%s", node, service);

@@ -32,7 +32,7 @@ static uint64_t name_seed(const char *node, const char *service, const char *nam
 }
 
 static struct ns__tree *tree_new(struct ns *ns, const char *node, const char *service,
-                                 const char *name)
+                                 const char *name, const char *ticket)
 {
     struct ns__tree *t = cg_zalloc(sizeof *t);
     if (!t) {
@@ -42,6 +42,7 @@ static struct ns__tree *tree_new(struct ns *ns, const char *node, const char *se
     t->node = cg_strdup(node);
     t->service = cg_strdup(service);
     t->name = cg_strdup(name);
+    t->ticket = ticket ? cg_strdup(ticket) : NULL;
     t->seed = name_seed(node, service, name);
     cg_map_init(&t->objs, sizeof(struct ns__xkey));
     cg_map_init(&t->names, 2 * sizeof(uint64_t));
@@ -49,20 +50,25 @@ static struct ns__tree *tree_new(struct ns *ns, const char *node, const char *se
     cg_list_init(&t->waiters);
     cg_list_push(&ns->trees, &t->link);
     ns->tree_count++;
-    if (!t->node || !t->service || !t->name) {
+    if (!t->node || !t->service || !t->name || (ticket && !t->ticket)) {
         ns__tree_free(t);
         return NULL;
     }
     return t;
 }
 
+static bool same_ticket(const char *a, const char *b)
+{
+    return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
 cg_err ns__tree_get(struct ns *ns, const char *node, const char *service, const char *name,
-                    struct ns__tree **out)
+                    const char *ticket, struct ns__tree **out)
 {
     CG_LIST_EACH (it, &ns->trees) {
         struct ns__tree *t = CG_CONTAINER(it, struct ns__tree, link);
         if (strcmp(t->node, node) == 0 && strcmp(t->service, service) == 0 &&
-            strcmp(t->name, name) == 0) {
+            strcmp(t->name, name) == 0 && same_ticket(t->ticket, ticket)) {
             t->refs++;
             *out = t;
             return CG_OK;
@@ -71,7 +77,7 @@ cg_err ns__tree_get(struct ns *ns, const char *node, const char *service, const 
     if (ns->tree_count >= NS_TREES_MAX) {
         return CG_ELIMIT;
     }
-    *out = tree_new(ns, node, service, name);
+    *out = tree_new(ns, node, service, name, ticket);
     if (!*out) {
         return CG_ENOMEM;
     }
@@ -128,6 +134,7 @@ void ns__tree_free(struct ns__tree *t)
     cg_list_del(&t->link);
     t->ns->tree_count--;
     cg_free(t->node);
+    cg_free(t->ticket);
     cg_free(t->service);
     cg_free(t->name);
     cg_free(t);
@@ -232,7 +239,8 @@ static cg_err dial(struct ns__tree *t, struct cg_errbuf *eb)
     };
     ns__tree_end(t);
     t->state = NS__TREE_STARTING;
-    cg_err e = t->ns->config.dial(t->ns->config.ctx, t->node, t->service, &config, &t->client, eb);
+    cg_err e = t->ns->config.dial(t->ns->config.ctx, t->node, t->service, t->ticket, &config,
+                                  &t->client, eb);
     if (e) {
         t->client = NULL;
         return e;

@@ -16,6 +16,7 @@ enum { CREDENTIAL_TICKET = 2 }; /* its first byte */
 struct auth {
     struct ninep_auth face;
     char *roster_path;
+    const char *service;
     const struct cg_env *env;
     struct secure_roster roster;
     struct stat seen;
@@ -112,8 +113,12 @@ static cg_err by_ticket(struct auth *a, const struct secure_attach *expect,
     if (issuer == NULL) {
         return cg_fail(eb, CG_EAUTH, "the ticket's issuer is no user of the roster");
     }
-    if (strcmp(last->tree, expect->tree) != 0) {
-        return cg_fail(eb, CG_EWIDENED, "the ticket is for tree '%s'", last->tree);
+    if (memcmp(last->node, expect->server, 32) != 0) {
+        return cg_fail(eb, CG_EWIDENED, "the ticket is for another node");
+    }
+    if (strcmp(last->service, a->service) != 0 || strcmp(last->tree, expect->tree) != 0) {
+        return cg_fail(eb, CG_EWIDENED, "the ticket is for %s!%s, this is %s!%s", last->service,
+                       last->tree, a->service, expect->tree);
     }
     if (last->expires_s < expires_s) {
         expires_s = last->expires_s;
@@ -196,6 +201,7 @@ cg_err secure_auth_new(const struct secure_auth_config *config, struct ninep_aut
     }
     a->face = (struct ninep_auth){attach, secure_session_proof, a};
     a->env = config->env != NULL ? config->env : &cg_env_real;
+    a->service = config->service;
     a->roster_path = cg_strdup(roster_path(config->roster));
     if (a->roster_path == NULL) {
         secure_auth_free(&a->face);

@@ -22,7 +22,7 @@ static void write_roster(void)
 static int setup(void **state)
 {
     (void)state;
-    const struct secure_auth_config config = {.roster = path, .env = &kit_env};
+    const struct secure_auth_config config = {.service = "hostfs", .roster = path, .env = &kit_env};
     struct secure_member m;
 
     kit_path(path, "roster");
@@ -86,6 +86,9 @@ static size_t proof(const struct kit_id *user, uint8_t *c, size_t cap)
     return secure_attach_credential(&a, sig, c, cap);
 }
 
+static const char *service = "hostfs";
+static bool elsewhere; /* the ticket is for another node */
+
 static size_t ticket(const struct kit_id *issuer, const char *tree, uint8_t *c, size_t cap)
 {
     struct secure_ticket t = {.blocks = 1};
@@ -98,6 +101,8 @@ static size_t ticket(const struct kit_id *issuer, const char *tree, uint8_t *c, 
     memcpy(b->holder, holder.pub, 32);
     b->rights = 4;
     b->expires_s = kit_now_s + 40;
+    memcpy(b->node, elsewhere ? client.pub : server.pub, 32);
+    snprintf(b->service, sizeof(b->service), "%s", service);
     snprintf(b->tree, sizeof(b->tree), "%s", tree);
     snprintf(b->path, sizeof(b->path), "home/ann");
     kit_sign(issuer, SECURE_TICKET_BLOCK, st, secure_ticket_block_statement(&t, 0, st, sizeof(st)),
@@ -173,6 +178,14 @@ static void tickets_narrow(void **state)
     }
     len = ticket(&ann, "host", c, sizeof(c));
     assert_int_equal(try_attach(&p, c, len, &g), CG_EWIDENED);
+    service = "exec";
+    len = ticket(&ann, "root", c, sizeof(c));
+    assert_int_equal(try_attach(&p, c, len, &g), CG_EWIDENED);
+    service = "hostfs";
+    elsewhere = true;
+    len = ticket(&ann, "root", c, sizeof(c));
+    assert_int_equal(try_attach(&p, c, len, &g), CG_EWIDENED);
+    elsewhere = false;
     len = ticket(&stranger, "root", c, sizeof(c));
     assert_int_equal(try_attach(&p, c, len, &g), CG_EAUTH);
 }

@@ -4,7 +4,7 @@
 
 int secure_serve_main(int argc, char **argv, struct ninep_server_config *config)
 {
-    struct secure_auth_config who = {.env = config->env};
+    struct secure_auth_config who = {.service = config->name, .env = config->env};
     struct ninep_auth *auth = NULL;
     if (secure_auth_new(&who, &auth) != CG_OK) {
         cg_log(CG_ERROR_LEVEL, "no memory to start");

@@ -1,7 +1,8 @@
 /* ticket: a right to a part of a tree, signed, narrowed and handed on without asking anyone.
  *
  * Encoded: u8 1, issuer[32], u8 blocks, then each block: cell[16], id[16], holder[32], rights u8,
- * grant u8, not_before_s u64, expires_s u64, tree str, path str, signature[64].
+ * grant u8, not_before_s u64, expires_s u64, node[32], service str, tree str, path str,
+ * signature[64].
  *
  * Block 0 is signed by the issuer, block i by the holder that block i-1 names. A signature covers
  * the issuer, the block's index and the signature before it, so that blocks cannot be dropped from
@@ -25,6 +26,8 @@ static void put_block(struct cg_buf *b, const struct secure_ticket_block *k)
     cg_put_u8(b, k->grant ? 1 : 0);
     cg_put_u64(b, k->not_before_s);
     cg_put_u64(b, k->expires_s);
+    cg_put_bytes(b, k->node, 32);
+    secure__put_str(b, k->service);
     secure__put_str(b, k->tree);
     secure__put_str(b, k->path);
 }
@@ -52,6 +55,8 @@ static void get_block(struct cg_buf *b, struct secure_ticket_block *k)
     k->grant = grant == 1;
     k->not_before_s = cg_get_u64(b);
     k->expires_s = cg_get_u64(b);
+    secure__get_bytes(b, k->node, 32);
+    secure__get_str(b, k->service, sizeof(k->service));
     secure__get_str(b, k->tree, sizeof(k->tree));
     secure__get_str(b, k->path, sizeof(k->path));
     if (grant > 1 || k->rights == 0 || k->rights > RIGHTS_ALL || k->expires_s > INT64_MAX ||
@@ -135,8 +140,9 @@ cg_err secure_ticket_narrows(const struct secure_ticket *t, uint32_t i, struct c
     if (!old->grant) {
         return cg_fail(eb, CG_EWIDENED, "block %u may not be handed on", i - 1);
     }
-    if (memcmp(old->cell, new->cell, 16) != 0 || strcmp(old->tree, new->tree) != 0) {
-        return cg_fail(eb, CG_EWIDENED, "block %u names another cell or tree", i);
+    if (memcmp(old->cell, new->cell, 16) != 0 || memcmp(old->node, new->node, 32) != 0 ||
+        strcmp(old->service, new->service) != 0 || strcmp(old->tree, new->tree) != 0) {
+        return cg_fail(eb, CG_EWIDENED, "block %u names another cell, node, service or tree", i);
     }
     if ((new->rights & ~old->rights) != 0) {
         return cg_fail(eb, CG_EWIDENED, "block %u claims more rights than block %u", i, i - 1);

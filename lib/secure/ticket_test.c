@@ -28,6 +28,7 @@ static void fill_block(struct secure_ticket *t, uint32_t i)
     b->grant = true;
     b->not_before_s = KIT_NOW_S;
     b->expires_s = KIT_NOW_S + 1000;
+    memcpy(b->service, "hostfs", 7);
     memcpy(b->tree, "root", 5);
     memcpy(b->path, "home/ann", 9);
 }
@@ -73,6 +74,7 @@ static void the_longest_ticket_fits(void **state)
     for (uint32_t i = 0; i < t.blocks; i++) {
         memset(t.block[i].path, 'p', sizeof(t.block[i].path) - 1);
         memset(t.block[i].tree, 't', sizeof(t.block[i].tree) - 1);
+        memset(t.block[i].service, 's', sizeof(t.block[i].service) - 1);
         assert_true(secure_ticket_block_statement(&t, i, st, sizeof(st)) > 0);
     }
     assert_true(secure_ticket_encode(&t, bytes, sizeof(bytes)) > 0);
@@ -138,6 +140,12 @@ static void widen(struct secure_ticket_block *b, int how)
     case 6:
         b->cell[0]++;
         break;
+    case 7:
+        b->node[31]++;
+        break;
+    case 8:
+        memcpy(b->service, "exec", 5);
+        break;
     default:
         b->rights = 7;
     }
@@ -146,7 +154,7 @@ static void widen(struct secure_ticket_block *b, int how)
 static void no_block_may_widen(void **state)
 {
     (void)state;
-    for (int how = 0; how <= 7; how++) {
+    for (int how = 0; how <= 9; how++) {
         struct secure_ticket t = chain(2);
         t.block[0].rights = 4;
         t.block[1].rights = 4;

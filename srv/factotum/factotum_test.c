@@ -160,11 +160,13 @@ static cg_err ask_ticket(const char *who, const char *holder, const char *rights
                          const char *before)
 {
     static char request[REQUEST_LINE_BYTES_MAX];
-    char cell[65], id[65];
+    char cell[65], id[65], node[65];
 
-    snprintf(request, sizeof(request), "ticket %s %s %s %s %s grant %d %d root '%s' %s\n", who,
-             ones(cell, 16, 'c'), ones(id, 16, 'd'), holder, rights, NOW_S, NOW_S + 100, path,
-             before);
+    snprintf(request, sizeof(request),
+             "ticket %s %s %s %s %s grant %d %d %s hostfs root '%s' "
+             "%s\n",
+             who, ones(cell, 16, 'c'), ones(id, 16, 'd'), holder, rights, NOW_S, NOW_S + 100,
+             ones(node, 32, 'a'), path, before);
     return ask(request);
 }
 

@@ -4,8 +4,9 @@
  *   tls-key TLS_KEY_HEX EXPIRES_S                          by the node: vouches for a TLS key
  *   roster, and on the next lines the roster's text        by the node
  *   attach KEY BINDING_HEX SERVER_HEX EXPIRES_S NAME TREE  by a user
- *   ticket KEY CELL_HEX ID_HEX HOLDER_HEX RIGHTS GRANT NOT_BEFORE_S EXPIRES_S TREE PATH
- * [TICKET_HEX] by a user: a new ticket, or a further block of TICKET_HEX that KEY holds
+ *   ticket KEY CELL_HEX ID_HEX HOLDER_HEX RIGHTS GRANT NOT_BEFORE_S EXPIRES_S NODE_HEX
+ * SERVICE TREE PATH [TICKET_HEX] by a user: a new ticket, or a further block of TICKET_HEX that KEY
+ * holds
  *
  * KEY is a user's name or key; RIGHTS some of "rwx"; GRANT "grant" or "final". The node's key signs
  * no attach and no ticket, a user's key signs neither TLS keys nor rosters: so a stolen node key
@@ -16,7 +17,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { WORDS_MAX = 12, NODE = 0 };
+enum { WORDS_MAX = 14, NODE = 0 };
 
 static cg_err answer_with(const struct keyring *r, int at, enum secure_kind kind, const void *st,
                           size_t len, uint8_t sig[64], struct cg_str *answer, struct cg_errbuf *eb)
@@ -131,8 +132,10 @@ static bool parse_block(char **word, struct secure_ticket_block *b)
            secure_unhex(word[4], b->holder, 32) && parse_rights(word[5], &b->rights) &&
            (b->grant || strcmp(word[6], "final") == 0) &&
            secure_number(word[7], &b->not_before_s) && secure_number(word[8], &b->expires_s) &&
-           cg_span_str(cg_span_of(word[9]), b->tree, sizeof(b->tree)) &&
-           cg_span_str(cg_span_of(word[10]), b->path, sizeof(b->path));
+           secure_unhex(word[9], b->node, 32) &&
+           cg_span_str(cg_span_of(word[10]), b->service, sizeof(b->service)) &&
+           cg_span_str(cg_span_of(word[11]), b->tree, sizeof(b->tree)) &&
+           cg_span_str(cg_span_of(word[12]), b->path, sizeof(b->path));
 }
 
 /* The ticket that is to be handed on, or an empty one of this issuer. */
@@ -176,14 +179,14 @@ static cg_err sign_ticket(const struct keyring *r, char **word, int words, struc
     char hex[2 * SECURE_TICKET_BYTES_MAX + 1];
     size_t len = 0;
 
-    if (words < 11) {
+    if (words < 13) {
         return bad(eb, "ticket");
     }
     int at = find_user(r, word[1], eb);
     if (at < 0) {
         return CG_ENOENT;
     }
-    cg_err e = parse_before(words > 11 ? word[11] : NULL, r->keys[at].pub, &t, eb);
+    cg_err e = parse_before(words > 13 ? word[13] : NULL, r->keys[at].pub, &t, eb);
     if (e != CG_OK) {
         return e;
     }

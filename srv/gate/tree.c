@@ -2,6 +2,7 @@
  *
  *   nodes   one line a node: NAME KEYHEX ADDRESS STATE SINCE_S [WHY]
  *           STATE: self, connected (links are up), reached, failed (WHY), unknown
+ *   roster  the cell's public keys and names, as docs/security.md has them, without the signature
  *   status  this node, limits and counts; one line a link
  *   ctl     write one command; then read what it answers on the same open file:
  *             newcell [NAME]           make a cell of this node alone
@@ -24,7 +25,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { KIND_ROOT, KIND_NODES, KIND_STATUS, KIND_CTL, KINDS };
+enum { KIND_ROOT, KIND_NODES, KIND_STATUS, KIND_ROSTER, KIND_CTL, KINDS };
 enum { WORDS_MAX = 4, COMMAND_BYTES_MAX = 1024 };
 
 static struct gate *gate; /* the one of this process */
@@ -126,6 +127,13 @@ static cg_err status_text(struct synth_handle *h, struct cg_str *out, struct cg_
                                  LINKS_MAX, gate->guests, GUESTS_MAX);
     e = e != CG_OK ? e : peer_lines(out);
     return e != CG_OK ? e : link_lines(out);
+}
+
+static cg_err roster_text(struct synth_handle *h, struct cg_str *out, struct cg_errbuf *eb)
+{
+    (void)h;
+    (void)eb;
+    return secure_roster_text(&gate->roster, out);
 }
 
 /* ---- commands */
@@ -374,6 +382,7 @@ static const struct synth_kind kinds[KINDS] = {
     [KIND_ROOT] = {.mode = S_IFDIR | 0555},
     [KIND_NODES] = {.name = "nodes", .mode = S_IFREG | 0444, .text = nodes_text},
     [KIND_STATUS] = {.name = "status", .mode = S_IFREG | 0444, .text = status_text},
+    [KIND_ROSTER] = {.name = "roster", .mode = S_IFREG | 0444, .text = roster_text},
     [KIND_CTL] = {.name = "ctl",
                   .mode = S_IFREG | 0600,
                   .qtype = NINEP_QTYPE_STREAM,
