@@ -109,7 +109,9 @@ struct ninep_req {
     union ninep_tmsg t;       /* the request; its spans live until ninep_respond */
     union ninep_rmsg r;       /* the reply, zeroed; the callback fills it */
     struct ninep_fid *fid;    /* the request's fid; for attach the new one */
-    struct ninep_fid *newfid; /* Tcreate with a newfid, Trename, Tlink (dirfid), Tcopy; else NULL */
+    struct ninep_fid *newfid; /* Tcreate with a newfid, Trename, Tlink (dirfid), Tcopy, ops.walk;
+                                 else NULL */
+    struct cg_span name;      /* ops.walk: the element */
     /* Room for a payload inside the reply frame: Tread, Txattrget. Fill it and set r.read.data.len
      * only: the framework points it. */
     uint8_t *data;
@@ -130,6 +132,10 @@ struct ninep_ops {
     /* Move fid one element down (never "..", the name is checked): set fid->id and *attr. Sync. */
     cg_err (*walk1)(struct ninep_fid *fid, struct cg_span name, struct ninep_attr *attr,
                     struct cg_errbuf *eb);
+    /* The same for servers that must wait: r->newfid goes down to r->name; sets its id and
+     * r.getattr.attr, and responds. r->type is NINEP_TWALK, and r->t not to be looked at. Where it
+     * stands, walk1 is not called. */
+    void (*walk)(struct ninep_req *r);
     /* The identity behind a name of a directory, without a fid, for leases. Sync; servers without
      * it grant no leases. */
     cg_err (*ident)(struct ninep_fid *dir, struct cg_span name, struct ninep_xqid *id);

@@ -93,6 +93,7 @@ extern const struct ninep_ops memfs_ops;           /* server_aux is the memfs */
  * called for it once, or ninep_respond. NULL: all at once. */
 void memfs_defer(struct memfs *fs, bool (*later)(void *ctx, struct ninep_req *r), void *ctx);
 void memfs_run(struct ninep_req *r);
+void memfs_walk(struct ninep_req *r); /* for ops.walk, of a copy of memfs_ops: walks may wait too */
 /* The tree as text, one line a file, sorted: path, kind, size, contents as they are. For comparing.
  */
 cg_err memfs_text(struct memfs *fs, struct cg_str *out);

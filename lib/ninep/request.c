@@ -55,6 +55,7 @@ void ninep__req_free(struct ninep__req *req)
     ninep_frame_free(req->out);
     ninep_frame_free(req->big);
     cg_free(req->grant);
+    cg_free(req->way);
     cg_list_del(&req->link);
     ss->inflight--;
     s->inflight--;

@@ -241,6 +241,8 @@ struct ninep__req {
     /* What follows the file server's answer, when that is not the end. */
     void (*then)(struct ninep__req *req, cg_err e);
     struct ninep_grant *grant; /* attach */
+    struct ninep__way *way;    /* a walk by ops.walk: see walk.c */
+    const char *path;          /* an attach by ops.walk: what is left of the granted path */
     ninep__told *told;
     void *told_aux;
 };

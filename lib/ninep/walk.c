@@ -25,41 +25,111 @@ cg_err ninep__name_check(struct ninep__req *req, struct cg_span name)
 
 /* ---- attach ---- */
 
+/* The next element of a granted path. */
+static bool path_element(const char **p, struct cg_span *name)
+{
+    *p += strspn(*p, "/");
+    size_t len = strcspn(*p, "/");
+    *name = (struct cg_span){.data = (const uint8_t *)*p, .len = (uint32_t)len};
+    *p += len;
+    return len > 0;
+}
+
+static cg_err path_failed(struct ninep__req *req, cg_err e)
+{
+    ninep__complain(req->session, "the granted path \"%s\" leads nowhere: %s", req->grant->path,
+                    cg_err_name(e));
+    return cg_context(&req->pub.eb, e, "the granted path leads nowhere");
+}
+
 static cg_err attach_path(struct ninep__req *req, struct ninep__fid *f)
 {
-    struct ninep_server *s = req->session->server;
+    const struct ninep_ops *ops = req->session->server->cfg.ops;
     const char *p = req->grant->path;
-    for (uint32_t i = 0; i < NINEP__PATH_NAMES_MAX && *p; i++) {
-        size_t len = strcspn(p, "/");
-        struct cg_span name = {.data = (const uint8_t *)p, .len = (uint32_t)len};
-        p += len + (p[len] == '/');
-        if (len == 0) {
-            continue;
-        }
+    struct cg_span name;
+    for (uint32_t i = 0; i < NINEP__PATH_NAMES_MAX && path_element(&p, &name); i++) {
         struct ninep_attr attr = {0};
-        cg_err e = cg_name_ok(name) && s->cfg.ops->walk1
-                       ? s->cfg.ops->walk1(&f->pub, name, &attr, &req->pub.eb)
-                       : CG_EINVAL;
+        cg_err e = cg_name_ok(name) && ops->walk1 ? ops->walk1(&f->pub, name, &attr, &req->pub.eb)
+                                                  : CG_EINVAL;
         if (e != CG_OK) {
-            ninep__complain(req->session, "the granted path \"%s\" leads nowhere: %s",
-                            req->grant->path, cg_err_name(e));
-            return cg_context(&req->pub.eb, e, "the granted path leads nowhere");
+            return path_failed(req, e);
         }
         req->pub.r.attach.attr = attr;
     }
     return CG_OK;
 }
 
+/* The file server no longer sees it: the ledger must not keep it. */
+static void newfid_put(struct ninep__req *req)
+{
+    struct ninep__fid *f = req->pub.newfid ? req->pub.newfid->impl : NULL;
+    req->pub.newfid = NULL;
+    ninep__fid_put(f);
+}
+
+static void attach_end(struct ninep__req *req, cg_err e)
+{
+    newfid_put(req);
+    req->pub.type = NINEP_TATTACH;
+    req->made->mode = req->pub.r.attach.attr.mode;
+    ninep__finish(req, e);
+}
+
+/* Asks the file server to take newfid one element down. */
+static void ask(struct ninep__req *req, struct cg_span name,
+                void (*then)(struct ninep__req *req, cg_err e))
+{
+    memset(&req->pub.r, 0, sizeof req->pub.r);
+    req->pub.name = name;
+    req->pub.type = NINEP_TWALK; /* also for the granted path of an attach */
+    req->then = then;
+    req->state = NINEP__RUNNING;
+    req->session->server->cfg.ops->walk(&req->pub);
+}
+
+static void attach_walked(struct ninep__req *req, cg_err e);
+
+static void attach_walk(struct ninep__req *req)
+{
+    struct cg_span name;
+    struct ninep_attr attr = req->pub.r.attach.attr;
+    if (!path_element(&req->path, &name)) {
+        attach_end(req, CG_OK);
+    } else if (!cg_name_ok(name) || !S_ISDIR(attr.mode)) {
+        attach_end(req, path_failed(req, cg_name_ok(name) ? CG_ENOTDIR : CG_EINVAL));
+    } else {
+        ask(req, name, attach_walked);
+    }
+}
+
+static void attach_walked(struct ninep__req *req, cg_err e)
+{
+    struct ninep_attr attr = req->pub.r.getattr.attr;
+    memset(&req->pub.r, 0, sizeof req->pub.r);
+    req->pub.r.attach.attr = attr;
+    if (e != CG_OK) {
+        attach_end(req, path_failed(req, e));
+    } else {
+        attach_walk(req);
+    }
+}
+
 static void attached(struct ninep__req *req, cg_err e)
 {
     struct ninep__fid *f = req->made;
-    if (e == CG_OK) {
-        f->ready = true; /* the file server knows it: it is clunked even if the path fails */
-        f->attached = true;
-        e = attach_path(req, f);
-        f->mode = req->pub.r.attach.attr.mode;
+    if (e != CG_OK) {
+        ninep__finish(req, e);
+        return;
     }
-    ninep__finish(req, e);
+    f->ready = true; /* the file server knows it: it is clunked even if the path fails */
+    f->attached = true;
+    if (req->session->server->cfg.ops->walk) {
+        req->path = req->grant->path;
+        req->pub.newfid = &ninep__fid_ref(f)->pub;
+        attach_walk(req);
+    } else {
+        attach_end(req, attach_path(req, f));
+    }
 }
 
 static cg_err authorize(struct ninep__req *req)
@@ -142,7 +212,7 @@ static void arrived(struct ninep__req *req, struct ninep__fid *f, uint8_t *attrs
     const struct ninep_twalk *t = &req->pub.t.walk;
     struct ninep_rwalk *r = &req->pub.r.walk;
     f->mode = last->mode;
-    cg_err e = take_number(req, f);
+    cg_err e = req->session->ended ? CG_ECANCELED : take_number(req, f);
     if (e != CG_OK) {
         ninep__fid_put(f);
         ninep__finish(req, e);
@@ -182,10 +252,8 @@ static void looked(struct ninep__req *req, cg_err e)
     arrived(req, f, attrs, 1, &attr);
 }
 
-static cg_err step(struct ninep__req *req, struct ninep__fid *f, struct cg_span name,
-                   struct ninep_attr *attr, struct cg_buf *out)
+static cg_err may_step(struct ninep__req *req, const struct ninep__fid *f, struct cg_span name)
 {
-    const struct ninep_ops *ops = req->session->server->cfg.ops;
     cg_err e = ninep__name_check(req, name);
     if (e != CG_OK) {
         return e;
@@ -195,6 +263,17 @@ static cg_err step(struct ninep__req *req, struct ninep__fid *f, struct cg_span 
     }
     if (!(f->pub.rights & NINEP_RIGHTS_EXEC)) {
         return cg_fail(&req->pub.eb, CG_EPERM, "the attach does not grant search");
+    }
+    return CG_OK;
+}
+
+static cg_err step(struct ninep__req *req, struct ninep__fid *f, struct cg_span name,
+                   struct ninep_attr *attr, struct cg_buf *out)
+{
+    const struct ninep_ops *ops = req->session->server->cfg.ops;
+    cg_err e = may_step(req, f, name);
+    if (e != CG_OK) {
+        return e;
     }
     if (!ops->walk1) {
         return CG_ENOENT;
@@ -229,6 +308,76 @@ static void walk_names(struct ninep__req *req)
     arrived(req, f, attrs, t->names.count, &attr);
 }
 
+/* ---- a walk that waits ---- */
+
+/* What it has passed. */
+struct ninep__way {
+    struct ninep_attr last;
+    uint8_t attrs[NINEP_WALK_NAMES_MAX * NINEP_ATTR_BYTES];
+};
+
+static void way_walked(struct ninep__req *req, cg_err e);
+
+static void way_end(struct ninep__req *req)
+{
+    struct ninep__way *w = req->way;
+    struct ninep__fid *f = req->pub.newfid->impl;
+    req->pub.newfid = NULL;
+    memset(&req->pub.r, 0, sizeof req->pub.r);
+    arrived(req, f, w->attrs, req->pub.t.walk.names.count, &w->last);
+}
+
+static void way_next(struct ninep__req *req)
+{
+    const struct ninep_twalk *t = &req->pub.t.walk;
+    if (req->index == t->names.count) {
+        req->index = 0;
+        way_end(req);
+        return;
+    }
+    struct cg_span name = t->names.name[req->index];
+    cg_err e = req->cancelled ? CG_ECANCELED : may_step(req, req->pub.newfid->impl, name);
+    if (e != CG_OK) {
+        newfid_put(req);
+        ninep__finish(req, e);
+    } else {
+        ask(req, name, way_walked);
+    }
+}
+
+static void way_walked(struct ninep__req *req, cg_err e)
+{
+    struct ninep__way *w = req->way;
+    struct ninep__fid *f = req->pub.newfid->impl;
+    if (e != CG_OK) {
+        newfid_put(req);
+        ninep__finish(req, e);
+        return;
+    }
+    w->last = req->pub.r.getattr.attr;
+    f->mode = w->last.mode;
+    w->last.rights &= f->pub.rights;
+    struct cg_buf b =
+        cg_buf_writer(w->attrs + (size_t)req->index * NINEP_ATTR_BYTES, NINEP_ATTR_BYTES);
+    ninep_put_attr(&b, &w->last);
+    req->index++;
+    way_next(req);
+}
+
+static void way_begin(struct ninep__req *req)
+{
+    struct ninep__fid *f = NULL;
+    req->way = cg_zalloc(sizeof *req->way);
+    cg_err e =
+        req->way ? ninep__fid_clone(req->pub.fid->impl, NINEP_NOFID, &f, &req->pub.eb) : CG_ENOMEM;
+    if (e != CG_OK) {
+        ninep__finish(req, e);
+        return;
+    }
+    req->pub.newfid = &f->pub;
+    way_next(req);
+}
+
 void ninep__run_walk(struct ninep__req *req)
 {
     const struct ninep_twalk *t = &req->pub.t.walk;
@@ -238,6 +387,8 @@ void ninep__run_walk(struct ninep__req *req)
     } else if (t->newfid == t->fid && req->pub.fid->open) {
         ninep__finish(req,
                       cg_fail(&req->pub.eb, CG_EBUSY, "fid %u is open; walk to a new one", t->fid));
+    } else if (t->names.count > 0 && ops->walk) {
+        way_begin(req);
     } else if (t->names.count > 0) {
         walk_names(req);
     } else if (!ops->getattr) {

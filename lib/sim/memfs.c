@@ -534,6 +534,8 @@ static cg_err run(struct ninep_req *r)
     switch (r->type) {
     case NINEP_TATTACH:
         return do_attach(r);
+    case NINEP_TWALK:
+        return fs_walk1(r->newfid, r->name, &r->r.getattr.attr, &r->eb);
     case NINEP_TOPEN:
         return do_open(r);
     case NINEP_TCREATE:
@@ -575,6 +577,11 @@ static void handle(struct ninep_req *r)
     if (!fs->later || !fs->later(fs->later_ctx, r)) {
         memfs_run(r);
     }
+}
+
+void memfs_walk(struct ninep_req *r)
+{
+    handle(r);
 }
 
 void memfs_defer(struct memfs *fs, bool (*later)(void *ctx, struct ninep_req *r), void *ctx)

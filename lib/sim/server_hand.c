@@ -17,6 +17,7 @@ static bool later(void *ctx, struct ninep_req *r)
     return true;
 }
 
+bool hand_walks_wait;
 static struct world *the_world; /* of ops.cancel, which is given a request only */
 
 static void cancel(struct ninep_req *r)
@@ -51,6 +52,7 @@ void world_init(struct world *w)
     memfs_defer(w->fs, later, w);
     w->ops = memfs_ops;
     w->ops.cancel = cancel;
+    w->ops.walk = hand_walks_wait ? memfs_walk : NULL;
     w->auth = (struct ninep_auth){.attach = attach, .proof = ninep_auth_local.proof, .ctx = w};
     w->config = (struct ninep_server_config){.name = "test",
                                              .ops = &w->ops,

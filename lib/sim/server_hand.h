@@ -7,6 +7,8 @@
 
 enum { HAND_SLOTS = 64, HAND_REPLIES_MAX = 1024, HAND_MSIZE = 65536 };
 
+extern bool hand_walks_wait; /* the server has ops.walk */
+
 /* A server with a memfs behind it, and a clock. */
 struct world {
     struct sim *sim;

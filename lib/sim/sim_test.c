@@ -596,7 +596,9 @@ static void make_shared(struct ninep_server *s)
 static void run(uint64_t seed)
 {
     struct ninep_server *s;
-    struct ninep_server_config config = {.name = "sim", .ops = &memfs_ops, .lease_ms = 2000};
+    struct ninep_ops ops = memfs_ops;
+    struct ninep_server_config config = {.name = "sim", .ops = &ops, .lease_ms = 2000};
+    ops.walk = seed % 2 ? memfs_walk : NULL;
     sim = sim_new(seed);
     fs = memfs_new(sim_env(sim));
     config.aux = fs;
