@@ -5,15 +5,15 @@ JOBS ?= $(shell nproc)
 export COGNU_BUILD := $(abspath $(BUILD))
 export COGNU_STATE := $(abspath $(STATE))
 
-.PHONY: help all setup run down clean-state join check check-quick check-full tour bench fuzz tidy format clean
+.PHONY: help all setup run down clean-state join check check-quick check-full tour bench fuzz prove prove-mutants tidy format clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
 
 all: setup-build ## build everything
 	@cmake --build $(BUILD) -j $(JOBS) -- --quiet
 
-.PHONY: setup-build setup-run setup-check setup-bench
+.PHONY: setup-build setup-run setup-check setup-bench setup-prove
 setup-build:
 	@scripts/setup build
 	@test -f $(BUILD)/build.ninja || cmake -S . -B $(BUILD) -G Ninja $(CMAKE_FLAGS) > $(BUILD).log 2>&1 || { cat $(BUILD).log; exit 1; }
@@ -21,6 +21,8 @@ setup-check:
 	@scripts/setup check
 setup-bench:
 	@scripts/setup bench
+setup-prove:
+	@scripts/setup prove
 
 run: all ## a cell of three nodes, and a shell in it; CMD='...' runs one line there instead
 	@scripts/cell $(if $(CMD),run '$(subst ','\'',$(CMD))',shell)
@@ -51,6 +53,14 @@ bench: setup-bench all ## figures beside the peers', one line each
 
 fuzz: setup-check ## a minute of each fuzzer; SECONDS_EACH=n for other times
 	@tests/fuzz
+
+prove: setup-prove setup-build ## prove the kernel from scratch; PROVE='--file object/slot.c --cache' for less
+	@cmake --build $(BUILD) --target kernel_abi -- --quiet
+	@kernel/proof/prove $(PROVE)
+
+prove-mutants: setup-prove setup-build ## 200 mutants of the kernel, each of which the proof must notice; MUTANTS='--count n'
+	@cmake --build $(BUILD) --target kernel_abi -- --quiet
+	@kernel/proof/mutants $(MUTANTS)
 
 tidy: ## the rules of the house that a program can check
 	@tools/tidy

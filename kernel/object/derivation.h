@@ -44,7 +44,9 @@ void derivation_remove(uint32_t c);
     FOREST(ensures)
     ensures s_parent[\old(s_first[c])] == s_parent[c] == \old(s_parent[c]);
     ensures s_first[c] == \old(s_next[s_first[c]]);
-    ensures \old(s_parent[c]) != NIL ==> s_next[\old(s_first[c])] == c; */
+    ensures \old(s_parent[c]) != NIL ==> s_next[\old(s_first[c])] == c;
+    ensures \old(s_parent[c]) != NIL && \old(s_prev[c]) == NIL ==>
+        s_first[\old(s_parent[c])] == \old(s_first[c]); */
 void derivation_raise(uint32_t c);
 
 /* Puts b, which is cut off, in the place of a; a becomes the only child of b. */
@@ -66,7 +68,10 @@ void derivation_replace(uint32_t a, uint32_t b);
     assigns s_prev[0 .. SLOTS-1], s_order[0 .. SLOTS-1];
     FOREST(ensures)
     ensures is_slot(s_first[p]);
-    ensures \result == NIL || (\result == s_first[p] && s_first[\result] == NIL); */
+    ensures \old(s_first[s_first[p]]) == NIL ==>
+        \result == s_first[p] == \old(s_first[p]) && s_first[\result] == NIL;
+    ensures \old(s_first[s_first[p]]) != NIL ==>
+        \result == NIL && s_first[p] == \old(s_first[s_first[p]]); */
 uint32_t derivation_step(uint32_t p);
 
 #endif

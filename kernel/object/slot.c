@@ -16,6 +16,8 @@ void slots_init(void)
     /*@ loop invariant 0 <= s <= SLOTS;
         loop invariant \forall integer k; 0 <= k < s ==> s_type[k] == 0 && slot_cut_off(k);
         loop invariant \forall integer k; 0 <= k < s ==> s_order[k] == k;
+        loop invariant \forall integer k; 0 <= k < s ==>
+            s_rights[k] == 0 && s_object[k] == 0 && s_badge[k] == 0;
         loop assigns s, s_type[0 .. SLOTS-1], s_rights[0 .. SLOTS-1], s_object[0 .. SLOTS-1],
             s_badge[0 .. SLOTS-1], s_parent[0 .. SLOTS-1], s_first[0 .. SLOTS-1],
             s_next[0 .. SLOTS-1], s_prev[0 .. SLOTS-1], s_order[0 .. SLOTS-1];

@@ -93,7 +93,8 @@ extern uint32_t s_prev[SLOTS];
         s_badge[0 .. SLOTS-1], s_parent[0 .. SLOTS-1], s_first[0 .. SLOTS-1],
         s_next[0 .. SLOTS-1], s_prev[0 .. SLOTS-1], s_order[0 .. SLOTS-1];
     FOREST(ensures)
-    ensures \forall integer s; is_slot(s) ==> s_type[s] == 0; */
+    ensures \forall integer s; is_slot(s) ==> s_type[s] == 0 && s_rights[s] == 0;
+    ensures \forall integer s; is_slot(s) ==> s_object[s] == 0 && s_badge[s] == 0; */
 void slots_init(void);
 
 /* Fills an empty slot, which becomes a root. */

@@ -1,0 +1,144 @@
+"""Runs Frama-C's WP on one C file of the kernel and reads what it says."""
+import json
+import os
+import re
+import signal
+import subprocess
+import tempfile
+import time
+
+from sources import BUILD, KERNEL
+
+# Undefined behaviour is an error, and so is arithmetic that wraps or cuts a value off.
+OPTIONS = ["-wp", "-wp-rte", "-warn-unsigned-overflow", "-warn-unsigned-downcast", "-wp-prover", "z3,cvc4"]
+CPP = ["-I", os.path.join(BUILD, "kernel", "abi"), "-I", os.path.join(BUILD, "kernel"), "-std=c17"]
+GOAL = re.compile(r"^\[wp\] \[([^\]]+)\] (?:\(\w+\) )?(?:Goal|Smoke-test) (?:typed_)?(\w+)(?: : (\w+))?")
+TIMES = re.compile(r"\((?:Qed:)?([\d.]+)(ms|s)\)")
+
+
+class Tally:
+    """What came out for one function: goals, those that are Valid, smoke tests that found a contradiction."""
+
+    def __init__(self):
+        self.goals = self.valid = self.smokes = self.contradictions = 0
+        self.seconds = 0.0
+
+    def proved(self):
+        return self.goals > 0 and self.valid == self.goals and not self.contradictions
+
+
+class Result:
+    """Tallies by function ("" holds the lemmas), names of goals that failed, warnings, seconds."""
+
+    def __init__(self):
+        self.functions, self.failed, self.warnings, self.seconds = {}, [], [], 0.0
+
+
+def version():
+    lines = []
+    for command in (["frama-c", "-version"], ["z3", "--version"], ["cvc4", "--version"]):
+        out = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        lines.append(out.strip().splitlines()[0])
+    return ", ".join([f"Frama-C {lines[0]}", *lines[1:]])
+
+
+def environment(cwd):
+    """Frama-C believes PWD, not the folder that it was started in. Why3 keeps the list of provers in a file."""
+    config = os.path.join(BUILD, "why3.conf")
+    if not os.path.exists(config):
+        os.makedirs(BUILD, exist_ok=True)
+        subprocess.run(["why3", "config", "detect", "-C", config], check=True, capture_output=True)
+    return {**os.environ, "PWD": cwd, "WHY3CONFIG": config}
+
+
+def command(path, extra, folder=KERNEL):
+    cpp = " ".join(["-I", folder, *CPP])
+    return ["nice", "-n", "15", "frama-c", "-c11", f"-cpp-extra-args={cpp}", *extra, path]
+
+
+def contracts(path):
+    """Names with a contract in this file's translation unit, and those that have a body: (set, set)."""
+    out = subprocess.run(command(path, ["-print", "-kernel-verbose", "0"]), capture_output=True, text=True,
+                         cwd=KERNEL, env=environment(KERNEL))
+    if out.returncode:
+        raise SystemExit(f"prove: Frama-C does not take {path}:\n{out.stdout}{out.stderr}")
+    text = re.sub(r"/\*@ ghost\b", "", out.stdout).replace("/@", "/*@").replace("@/", "*/")
+    with_contract = {}
+    for match in re.finditer(r"/\*@((?:(?!\*/).)*)\*/\s*([\w \n\t\*]+?[\s\*](\w+)\([^;{]*\)\s*[;{])", text, re.S):
+        clauses = set(re.findall(r"(?<!loop )\b(requires|ensures|assigns)\b", match.group(1)))
+        if clauses and not re.match(r"\s*(return|else|goto)\b", match.group(2)):
+            with_contract.setdefault(match.group(3), set()).update(clauses)
+    bodies = set(re.findall(r"^\s*[a-z_][\w \t\*]*?[\s\*](\w+)\([^;{}]*\)\s*\{", text, re.M))
+    return with_contract, bodies
+
+
+def read_line(line, result, times):
+    """Keeps what a line says; True when it says that a goal is not Valid."""
+    match = GOAL.match(line)
+    if not match:
+        if "arning:" in line and "Failed smoke-test" not in line or re.match(r"\[[\w:-]+\].*rror", line):
+            result.warnings.append(line.strip())
+        return False
+    prover, name, verdict = match.groups()
+    times[name] = sum(float(n) / (1000 if unit == "ms" else 1) for n, unit in TIMES.findall(line))
+    if prover == "Passed" or verdict == "Valid":
+        return False
+    if name not in result.failed:
+        result.failed.append(name)
+    return True
+
+
+def read_report(path, result, times):
+    with open(path, encoding="utf-8") as f:
+        report = json.load(f)
+    sections = list(report.get("wp:functions", {}).items())
+    sections += [("", goals) for goals in report.get("wp:axiomatics", {}).values()]
+    for function, goals in sections:
+        tally = result.functions.setdefault(function, Tally())
+        for name, counts in goals.items():
+            total, valid = counts["wp:main"]["total"], counts["wp:main"].get("valid", 0)
+            if name == "wp:section":
+                continue
+            if "_wp_smoke_" in name:
+                tally.smokes += total
+                tally.contradictions += total - valid
+                continue
+            tally.goals += total
+            tally.valid += valid
+            parts = [name] + [f"{name}_part{n}" for n in range(1, total + 1)]
+            tally.seconds += sum(times.get(part, 0) for part in parts)
+
+
+def prove(path, functions=(), timeout=10, smoke=False, cache=None, par=2, stop=False, kernel=KERNEL):
+    """Proves a file, or some of its functions. With stop, ends at the first goal that is not Valid."""
+    result, times = Result(), {}
+    with tempfile.TemporaryDirectory(prefix="cognu-prove-") as folder:
+        report = os.path.join(folder, "report.json")
+        extra = [*OPTIONS, "-wp-timeout", str(timeout), "-wp-par", str(par), "-wp-report-json", report]
+        extra += ["-wp-session", os.path.join(folder, "session")]
+        if smoke:
+            extra += ["-wp-smoke-tests", "-wp-smoke-timeout", "1"]
+        if functions:
+            extra += ["-wp-fct", ",".join(functions)]
+        extra += ["-wp-cache", "update", "-wp-cache-dir", cache] if cache else ["-wp-cache", "none"]
+        start = time.time()
+        child = subprocess.Popen(command(path, extra, kernel), stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                 text=True, cwd=kernel, env=environment(kernel), start_new_session=True)
+        ended_early = False
+        tail = []
+        for line in child.stdout:
+            tail = tail[-20:] + [line]
+            if read_line(line, result, times) and stop:
+                ended_early = True
+                os.killpg(child.pid, signal.SIGKILL)
+                break
+        child.stdout.close()
+        code = child.wait()
+        result.seconds = time.time() - start
+        if ended_early:
+            return result
+        if code or not os.path.exists(report):
+            result.warnings.append(f"frama-c ended with {code}:\n{''.join(tail).strip()}")
+        else:
+            read_report(report, result, times)
+    return result
