@@ -86,8 +86,12 @@ static uint32_t decode_extend(void)
     if (count == 0 || count > CNODE_SLICE) {
         return refuse(ERR_RANGE, A_COUNT, CNODE_SLICE + 1);
     }
-    if (end < s_object[u] || end + count > (uint64_t)s_object[u] + s_count[u]) {
+    uint32_t room = s_object[u] + s_count[u];
+    if (end < s_object[u] || end >= room) {
         return refuse(ERR_RANGE, A_UNTYPED, end);
+    }
+    if (count > room - end) {
+        return refuse(ERR_RANGE, A_COUNT, room - end + 1ULL);
     }
     uint32_t n = slots_free(end, (uint32_t)count);
     if (n < count) {

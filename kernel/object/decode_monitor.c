@@ -11,7 +11,7 @@ static uint32_t check_entries(uint32_t max)
     if (d_word[A_COUNT - 1] > max) {
         return refuse(ERR_RANGE, A_COUNT, max + 1ULL);
     }
-    if (d_word[A_FIRST - 1] > length - d_word[A_COUNT - 1]) {
+    if (d_word[A_COUNT - 1] > length || d_word[A_FIRST - 1] > length - d_word[A_COUNT - 1]) {
         return refuse(ERR_RANGE, A_FIRST, length);
     }
     return 0;

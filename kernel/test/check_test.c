@@ -17,30 +17,35 @@
 
 static uint32_t breaking;
 
-static uint32_t obj(uint32_t handle)
+static uint32_t slot(uint32_t what)
 {
-    return s_object[kit_slot(handle)];
+    return kit_slot(KIT_HAS(what));
 }
 
-static uint64_t *pte(uint32_t handle)
+static uint32_t obj(uint32_t what)
 {
-    uint32_t s = kit_slot(handle);
+    return s_object[slot(what)];
+}
+
+static uint64_t *pte(uint32_t what)
+{
+    uint32_t s = slot(what);
     return &phys[s_table[s] * 512ULL + s_entry[s]];
 }
 
 static void break_slot(uint32_t clause)
 {
-    uint32_t s = kit_slot(HAS_PART);
+    uint32_t s = slot(HAS_PART);
     uint32_t u = kit_slot(KIT_UNTYPED(KIND_FRAME));
     switch (clause) {
     case CLAUSE_slot_refs:
         s_next[s] = SLOTS;
         break;
     case CLAUSE_slot_empty:
-        s_parent[kit_slot(HAS_END)] = s;
+        s_parent[slot(HAS_EMPTY)] = s;
         break;
     case CLAUSE_slot_parent:
-        s_parent[s] = kit_slot(HAS_END);
+        s_parent[s] = slot(HAS_EMPTY);
         break;
     case CLAUSE_slot_root:
         s_next[kit_slot(KIT_MONITOR)] = s;
@@ -69,45 +74,45 @@ static void break_capability(uint32_t clause)
 {
     switch (clause) {
     case CLAUSE_cap_type:
-        s_type[kit_slot(HAS_REPLY)] = TYPES;
+        s_type[slot(HAS_REPLY)] = TYPES;
         break;
     case CLAUSE_cap_rights:
-        s_rights[kit_slot(HAS_ENDPOINT)] &= (uint8_t)~RIGHT_GRANT;
+        s_rights[slot(HAS_ENDPOINT)] &= (uint8_t)~RIGHT_GRANT;
         break;
     case CLAUSE_cap_badge:
-        s_badge[kit_slot(HAS_FRAME)] = 3;
+        s_badge[slot(HAS_FRAME)] = 3;
         break;
     case CLAUSE_cap_kind:
-        s_kind[kit_slot(HAS_PART)] = KINDS;
+        s_kind[slot(HAS_PART)] = KINDS;
         break;
     case CLAUSE_cap_object:
-        s_object[kit_slot(HAS_REPLY)] = R_MAX;
+        s_object[slot(HAS_REPLY)] = R_MAX;
         break;
     case CLAUSE_cap_range:
-        s_count[kit_slot(HAS_PART)] = E_MAX;
+        s_count[slot(HAS_PART)] = E_MAX;
         break;
     case CLAUSE_cap_live:
         owner[OWN_CONTEXT + obj(HAS_CONTEXT)] = NIL;
         break;
     case CLAUSE_cap_copy:
-        s_object[kit_slot(HAS_BADGED)]++;
+        s_object[slot(HAS_BADGED)]++;
         break;
     case CLAUSE_cap_owner:
         s_object[kit_slot(KIT_UNTYPED(KIND_REPLY))] += 10;
         break;
     case CLAUSE_cap_part:
-        s_count[kit_slot(HAS_PART)] = E_MAX - 1;
-        s_object[kit_slot(HAS_PART)] = 1;
+        s_count[slot(HAS_PART)] = E_MAX - 1;
+        s_object[slot(HAS_PART)] = 1;
         s_object[kit_slot(KIT_UNTYPED(KIND_ENDPOINT))] = 2;
         break;
     case CLAUSE_owner_slot:
-        owner[OWN_CONTEXT + obj(HAS_CONTEXT) + 1] = kit_slot(HAS_CONTEXT);
+        owner[OWN_CONTEXT + obj(HAS_CONTEXT) + 1] = slot(HAS_CONTEXT);
         break;
     case CLAUSE_home_cnode:
         s_home[obj(HAS_CNODE) + 3] = 1;
         break;
     case CLAUSE_home_filled:
-        s_home[kit_slot(HAS_END)] = HOME_SLOTS - 1;
+        s_home[slot(HAS_EMPTY)] = HOME_SLOTS - 1;
         break;
     case CLAUSE_cnode_size:
         k_count[obj(HAS_CNODE)] = k_size[obj(HAS_CNODE)] + 1;
@@ -170,13 +175,13 @@ static void break_map(uint32_t clause)
     uint32_t table = obj(HAS_TABLE1);
     switch (clause) {
     case CLAUSE_map_forward:
-        s_entry[kit_slot(HAS_FRAME)] = 9;
+        s_entry[slot(HAS_FRAME)] = 9;
         break;
     case CLAUSE_map_level:
         f_state[obj(HAS_TABLE3)] = F_TABLE2;
         break;
     case CLAUSE_map_reverse:
-        phys[(table + 1) * 512ULL + 9] = kit_slot(HAS_FRAME);
+        phys[(table + 1) * 512ULL + 9] = slot(HAS_FRAME);
         break;
     case CLAUSE_map_entry:
         *pte(HAS_FRAME) += 4096;

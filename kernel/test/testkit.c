@@ -23,16 +23,6 @@
 uint64_t kit_word[MSG_WORDS_REGS];
 static uint64_t random_state;
 
-/* A call that must succeed. */
-static void want(uint32_t error)
-{
-    if (error != 0) {
-        fprintf(stderr, "refused: %s, argument %llu, limit %llu\n", error_name[error],
-                (unsigned long long)kit_word[0], (unsigned long long)kit_word[1]);
-        abort();
-    }
-}
-
 void kit_boot(void)
 {
     slots_init();
@@ -72,6 +62,7 @@ uint32_t kit_invoke(uint32_t t, uint64_t handle, uint32_t label, uint32_t words,
 {
     uint32_t s = cnode_slot(t_cnode[t], handle);
     if (s == NIL || s_type[s] == 0) {
+        kit_word[0] = 0;
         return ERR_HANDLE;
     }
     uint64_t *reg = t_reg + t * T_REGS;
@@ -95,42 +86,52 @@ uint32_t kit_finish(uint64_t handle, uint32_t label, uint32_t words, const uint6
     return error;
 }
 
-/* Makes one object or range at an offset of the kind's untyped. */
-static void make(uint32_t kind, uint32_t type, uint32_t size, uint32_t first, uint32_t count,
-                 uint32_t handle)
+const struct matrix kit_matrix = {
+    .cnode = KIT_CNODE,
+    .untyped = {[KIND_SLOT] = KIT_UNTYPED(KIND_SLOT),
+                [KIND_THREAD] = KIT_UNTYPED(KIND_THREAD),
+                [KIND_ENDPOINT] = KIT_UNTYPED(KIND_ENDPOINT),
+                [KIND_NOTIFICATION] = KIT_UNTYPED(KIND_NOTIFICATION),
+                [KIND_REPLY] = KIT_UNTYPED(KIND_REPLY),
+                [KIND_CONTEXT] = KIT_UNTYPED(KIND_CONTEXT),
+                [KIND_FRAME] = KIT_UNTYPED(KIND_FRAME),
+                [KIND_DEVICE] = KIT_UNTYPED(KIND_DEVICE),
+                [KIND_IRQ] = KIT_UNTYPED(KIND_IRQ),
+                [KIND_PORT] = KIT_UNTYPED(KIND_PORT)},
+    .monitor = KIT_MONITOR,
+    .first = KIT_FREE,
+    .slots = KIT_SLOTS,
+};
+
+uint32_t matrix_invoke(uint64_t handle, uint32_t label, uint32_t words,
+                       uint64_t word[MSG_WORDS_REGS])
 {
-    want(KIT_FINISH(KIT_UNTYPED(kind), INV_UNTYPED_RETYPE, type, size, first, count, KIT_CNODE,
-                    handle));
+    uint32_t error = kit_invoke(KIT_ROOT, handle, label, words, word);
+    for (uint32_t n = 0; n < MSG_WORDS_REGS; n++) {
+        word[n] = kit_word[n];
+    }
+    return error;
+}
+
+uint64_t matrix_sum(void)
+{
+    return kit_sum();
+}
+
+void matrix_failed(uint32_t label, const char *what, uint64_t value, uint32_t error,
+                   uint64_t argument)
+{
+    fprintf(stderr, "%s, %s %llu: %s, argument %llu\n", inv_name[label], what,
+            (unsigned long long)value, error_name[error], (unsigned long long)argument);
 }
 
 void kit_furnish(void)
 {
-    make(KIND_SLOT, OBJ_CNODE, 0, 10, 32, HAS_CNODE);
-    make(KIND_THREAD, OBJ_THREAD, 0, 4, 1, HAS_THREAD);
-    make(KIND_ENDPOINT, OBJ_ENDPOINT, 0, 4, 1, HAS_ENDPOINT);
-    make(KIND_NOTIFICATION, OBJ_NOTIFICATION, 0, 4, 1, HAS_NOTIFICATION);
-    make(KIND_FRAME, OBJ_FRAME, 0, 4, 1, HAS_FRAME);
-    make(KIND_FRAME, OBJ_FRAME, 1, LARGE_FRAMES - KIT_FRAME_FIRST, 1, HAS_LARGE);
-    make(KIND_FRAME, OBJ_TABLE, 1, 10, 1, HAS_TABLE1);
-    make(KIND_FRAME, OBJ_TABLE, 2, 12, 1, HAS_TABLE2);
-    make(KIND_FRAME, OBJ_TABLE, 3, 14, 1, HAS_TABLE3);
-    make(KIND_FRAME, OBJ_SPACE, 0, 16, 1, HAS_SPACE);
-    make(KIND_IRQ, OBJ_IRQ, 0, 4, 1, HAS_IRQ);
-    make(KIND_PORT, OBJ_PORT, 0, 0x3f8, 100, HAS_PORT);
-    make(KIND_DEVICE, OBJ_DEVICE, 0, 7, 1, HAS_DEVICE);
-    make(KIND_ENDPOINT, OBJ_UNTYPED, 0, 20, 4, HAS_PART);
-    make(KIND_REPLY, OBJ_REPLY, 0, 4, 1, HAS_REPLY);
-    make(KIND_CONTEXT, OBJ_CONTEXT, 0, 4, 1, HAS_CONTEXT);
-    want(KIT_CALL(KIT_CNODE, INV_CNODE_MINT, HAS_BADGED, KIT_CNODE, HAS_ENDPOINT, RIGHTS_ALL, 77));
-    want(KIT_CALL(KIT_CNODE, INV_CNODE_COPY, HAS_COPY, KIT_CNODE, HAS_FRAME, RIGHTS_ALL));
-    want(KIT_CALL(HAS_TABLE3, INV_TABLE_MAP, HAS_SPACE, 1));
-    want(KIT_CALL(HAS_TABLE2, INV_TABLE_MAP, HAS_TABLE3, 2));
-    want(KIT_CALL(HAS_TABLE1, INV_TABLE_MAP, HAS_TABLE2, 4));
-    want(KIT_CALL(HAS_FRAME, INV_FRAME_MAP, HAS_TABLE1, 5, RIGHT_READ + RIGHT_WRITE));
-    want(KIT_CALL(HAS_COPY, INV_FRAME_MAP, HAS_TABLE1, 7, RIGHT_READ + RIGHT_EXECUTE));
-    want(KIT_CALL(HAS_LARGE, INV_FRAME_MAP, HAS_TABLE2, 3, RIGHT_READ));
-    want(KIT_CALL(HAS_DEVICE, INV_DEVICE_MAP, HAS_TABLE1, 6, RIGHT_READ + RIGHT_WRITE));
-    want(KIT_CALL(HAS_IRQ, INV_IRQ_BIND, HAS_NOTIFICATION));
+    uint32_t refused = matrix_furnish(&kit_matrix);
+    if (refused != 0) {
+        fprintf(stderr, "%u calls of the furnishing were refused\n", refused);
+        abort();
+    }
 }
 
 uint32_t kit_slot(uint64_t handle)

@@ -5,6 +5,7 @@
 
 #include "abi/abi.h"
 #include "config.h"
+#include "test/matrix.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -25,28 +26,9 @@ extern uint64_t
 /* The tables as at boot, with one thread that holds everything. Once a process: see kit_fork. */
 void kit_boot(void);
 
-/* One of everything, made by calls of the root thread; handles beside the names. */
-enum {
-    HAS_CNODE = 20, /* of 32 slots */
-    HAS_THREAD,
-    HAS_ENDPOINT,
-    HAS_NOTIFICATION,
-    HAS_BADGED, /* copy of the endpoint, badge 77 */
-    HAS_FRAME,  /* mapped: entry 5 of the table */
-    HAS_LARGE,  /* mapped: entry 3 of the table of level 2 */
-    HAS_TABLE1,
-    HAS_TABLE2,
-    HAS_TABLE3,
-    HAS_SPACE,
-    HAS_IRQ,    /* bound to the notification */
-    HAS_PORT,   /* 100 ports from 0x3f8 */
-    HAS_DEVICE, /* mapped: entry 6 of the table */
-    HAS_PART,   /* endpoints 20 .. 23, untyped */
-    HAS_REPLY,
-    HAS_CONTEXT,
-    HAS_COPY, /* of the frame, mapped: entry 7 of the table, to be executed */
-    HAS_END,
-};
+/* What the root holds, for the matrix; its furniture then has handles KIT_HAS(HAS_...). */
+extern const struct matrix kit_matrix;
+#define KIT_HAS(what) (KIT_FREE + (what))
 void kit_furnish(void);
 
 /* Thread t invokes its handle; word[0 .. words - 1] are the arguments. The error. */

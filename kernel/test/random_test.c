@@ -1,0 +1,373 @@
+/* Random invocations from several threads on small tables; the whole invariant after each.
+ *
+ *     random_test [CALLS]      default 100,000
+ *
+ * Four threads call, each with its own cnode. Most of their calls make sense: the arguments are
+ * chosen by looking into the tables; one in six arguments is noise. The root thread, by calls like
+ * any other's, hands out capabilities and rebuilds what was lost; its own cnode is out of the
+ * others' reach. A refused call must leave every table as it was. Prints calls, successes and
+ * refusals by invocation; fails when an invocation did not come, or did not succeed, often enough.
+ */
+#include "abi/abi_names.h"
+#include "abi/abi_table.h"
+#include "object/check.h"
+#include "object/cnode.h"
+#include "object/space.h"
+#include "object/thread.h"
+#include "object/untyped.h"
+#include "test/testkit.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define CALLERS    4u
+#define SLOTS_EACH 40u
+#define NOISE      6u    /* one argument in so many */
+#define SUM_EVERY  16u   /* one refusal in so many is compared table by table */
+#define GARDEN     12u   /* the root acts once in so many calls */
+#define SHARE      1000u /* of a million calls each invocation comes at least so often */
+#define GOOD_SHARE 30u   /* per cent that succeed */
+
+static uint32_t caller;
+static uint32_t tries[LABELS];
+static uint32_t results[LABELS][ERRORS];
+static uint64_t word[MSG_WORDS_REGS];
+
+/* Root handles of the callers' parts. */
+static uint32_t cnode_handle(uint32_t t)
+{
+    return 40 + 2 * t;
+}
+
+static uint32_t thread_handle(uint32_t t)
+{
+    return 41 + 2 * t;
+}
+
+static bool noise(void)
+{
+    return kit_random(NOISE) == 0;
+}
+
+/* A random index of cnode k whose slot is filled with the type (0: any), or empty; 0 when none was
+ * met. */
+static uint32_t find(uint32_t k, uint32_t type, bool filled)
+{
+    uint32_t count = k_count[k];
+    uint32_t at = count > 1 ? kit_random(count) : 0;
+    for (uint32_t n = 0; n < count; n++) {
+        uint32_t index = (at + n) % count;
+        uint8_t there = s_type[k + index];
+        if (index != 0 && (filled ? there != 0 && (type == 0 || there == type) : there == 0)) {
+            return index;
+        }
+    }
+    return 0;
+}
+
+/* A random index of the caller's cnode whose slot holds an untyped of the kind, or a table (space)
+ * of the level. */
+static uint32_t find_like(uint32_t type, uint32_t like)
+{
+    uint32_t k = t_cnode[caller];
+    uint32_t at = kit_random(k_count[k]);
+    for (uint32_t n = 0; n < k_count[k]; n++) {
+        uint32_t index = (at + n) % k_count[k];
+        uint32_t s = k + index;
+        bool table = s_type[s] == OBJ_TABLE || (s_type[s] == OBJ_SPACE && type == OBJ_SPACE);
+        if (index != 0 && (type == OBJ_UNTYPED ? s_type[s] == OBJ_UNTYPED && s_kind[s] == like
+                                               : table && space_level(s_object[s]) == like)) {
+            return index;
+        }
+    }
+    return 0;
+}
+
+static uint64_t some_word(void)
+{
+    switch (kit_random(4)) {
+    case 0:
+        return kit_random(8);
+    case 1:
+        return kit_random(HOME_SLOTS);
+    case 2:
+        return 1ULL << kit_random(64);
+    default:
+        return ((uint64_t)kit_random(UINT32_MAX) << 32) + kit_random(UINT32_MAX);
+    }
+}
+
+static uint32_t cnode_of(uint32_t n)
+{
+    uint32_t s = cnode_slot(t_cnode[caller], word[n]);
+    return s != NIL && s_type[s] == OBJ_CNODE ? s_object[s] : t_cnode[caller];
+}
+
+static const uint8_t kind_types[KINDS][4] = {
+    [KIND_SLOT] = {OBJ_CNODE, OBJ_UNTYPED, OBJ_CNODE, OBJ_CNODE},
+    [KIND_THREAD] = {OBJ_THREAD, OBJ_UNTYPED, OBJ_THREAD, OBJ_THREAD},
+    [KIND_ENDPOINT] = {OBJ_ENDPOINT, OBJ_UNTYPED, OBJ_ENDPOINT, OBJ_ENDPOINT},
+    [KIND_NOTIFICATION] = {OBJ_NOTIFICATION, OBJ_UNTYPED, OBJ_NOTIFICATION, OBJ_NOTIFICATION},
+    [KIND_REPLY] = {OBJ_REPLY, OBJ_UNTYPED, OBJ_REPLY, OBJ_REPLY},
+    [KIND_CONTEXT] = {OBJ_CONTEXT, OBJ_UNTYPED, OBJ_CONTEXT, OBJ_CONTEXT},
+    [KIND_FRAME] = {OBJ_FRAME, OBJ_TABLE, OBJ_SPACE, OBJ_TABLE},
+    [KIND_DEVICE] = {OBJ_DEVICE, OBJ_UNTYPED, OBJ_DEVICE, OBJ_DEVICE},
+    [KIND_IRQ] = {OBJ_IRQ, OBJ_UNTYPED, OBJ_IRQ, OBJ_IRQ},
+    [KIND_PORT] = {OBJ_PORT, OBJ_UNTYPED, OBJ_PORT, OBJ_PORT},
+};
+
+static void choose_retype(uint32_t self)
+{
+    uint32_t type = kind_types[s_kind[self] % KINDS][kit_random(4)];
+    uint32_t size = type == OBJ_TABLE   ? 1 + kit_random(3)
+                    : type == OBJ_FRAME ? kit_random(8) == 0
+                                        : 0;
+    uint32_t unit = type_unit(type, size);
+    uint32_t count = type == OBJ_CNODE ? 2 + kit_random(4) : 1 + kit_random(2);
+    uint32_t range = s_count[self];
+    word[0] = type;
+    word[1] = size;
+    word[3] = count < range / unit ? count : 1;
+    word[2] = range > word[3] * unit ? kit_random(range - (uint32_t)word[3] * unit + 1) : 0;
+    for (uint32_t n = 0; n < 4; n++) { /* a place that is free, if there is one near */
+        uint32_t entries = (uint32_t)word[3] * unit;
+        uint32_t first = s_object[self] + (uint32_t)word[2];
+        if (unit == LARGE_FRAMES) {
+            word[2] = (LARGE_FRAMES - s_object[self] % LARGE_FRAMES) % LARGE_FRAMES +
+                      LARGE_FRAMES * kit_random(4);
+            word[3] = 1;
+        } else if (word[2] + entries <= range && entries_free(type, first, entries) < entries) {
+            word[2] = range > entries ? kit_random(range - entries + 1) : 0;
+        }
+    }
+    word[5] = find(cnode_of(4), 0, false);
+}
+
+/* Fills what the table does not say about the arguments with values that make sense. */
+static void choose_cnode(uint32_t label, uint32_t self)
+{
+    uint32_t k = s_object[self];
+    uint32_t from_type = label == INV_CNODE_MINT ? OBJ_ENDPOINT + kit_random(2) : 0;
+    switch (label) {
+    case INV_CNODE_COPY:
+    case INV_CNODE_MINT:
+    case INV_CNODE_MOVE:
+        word[0] = find(k, 0, false);
+        word[2] = find(cnode_of(1), from_type, true);
+        word[3] = kit_random(3) == 0 ? kit_random(RIGHTS_ALL + 1) : RIGHTS_ALL;
+        word[4] = label == INV_CNODE_MINT ? 1 + kit_random(4) : 0;
+        break;
+    case INV_CNODE_EXTEND:
+        word[0] = find_like(OBJ_UNTYPED, KIND_SLOT);
+        word[1] = 1 + kit_random(2);
+        break;
+    case INV_CNODE_CANCEL:
+        word[0] = find(k, OBJ_ENDPOINT, true);
+        word[1] = kit_random(4);
+        break;
+    default:
+        word[0] = find(k, 0, kit_random(8) != 0);
+        break;
+    }
+}
+
+static void choose_other(uint32_t label, uint32_t self)
+{
+    switch (label) {
+    case INV_THREAD_BIND:
+        word[0] = kit_random(ROLES);
+        word[1] = kit_random(3) == 0 ? 0 : find(t_cnode[caller], role_type[word[0]], true);
+        break;
+    case INV_THREAD_WRITE:
+        word[0] = kit_random(10);
+        break;
+    case INV_THREAD_READ:
+        word[0] = kit_random(10);
+        word[1] = kit_random(8);
+        break;
+    case INV_CONTEXT_CONFIGURE:
+        word[1] = 100000 + kit_random(1000000);
+        word[0] = word[1] / (1 + kit_random(20));
+        break;
+    case INV_TABLE_MAP:
+        word[0] = find_like(OBJ_SPACE, space_level(s_object[self]) + 1);
+        break;
+    case INV_FRAME_MAP:
+    case INV_DEVICE_MAP:
+        word[0] = find_like(OBJ_TABLE, s_kind[self] + 1u);
+        word[2] = RIGHT_READ +
+                  (kit_random(2) ? kit_random(2) * RIGHT_WRITE : RIGHT_EXECUTE * kit_random(2));
+        break;
+    case INV_PORT_IN:
+    case INV_PORT_OUT:
+        word[1] = kit_random(3) == 0 ? 1ULL << kit_random(3) : 1;
+        word[0] = kit_random(s_count[self]);
+        word[2] = kit_random(256);
+        break;
+    case INV_MONITOR_READ:
+    case INV_MONITOR_SUM:
+        word[1] = kit_random(I_MAX);
+        word[2] = kit_random(9);
+        break;
+    case INV_MONITOR_PUT:
+        word[0] = kit_random(9);
+        break;
+    default:
+        break;
+    }
+}
+
+/* One random call of the caller; its error, or ERRORS when it had no handle for it. */
+static uint32_t random_call(void)
+{
+    uint32_t label = 1 + kit_random(LABELS + 2); /* extending needs luck, so more chances */
+    label = label < LABELS ? label : INV_CNODE_EXTEND;
+    uint32_t k = t_cnode[caller];
+    uint32_t handle = find(k, noise() ? 0 : inv_type[label], true);
+    if (handle == 0) {
+        return ERRORS;
+    }
+    uint32_t self = cnode_slot(k, handle);
+    for (uint32_t n = 0; n < MSG_WORDS_REGS; n++) {
+        uint32_t at = label * ABI_ARGS + n;
+        word[n] = some_word();
+        if (n < ABI_ARGS && arg_kind[at] >= ARG_CAP && !noise()) {
+            word[n] = find(k, arg_type[at], true);
+        } else if (n < ABI_ARGS && arg_kind[at] == ARG_BELOW && !noise()) {
+            word[n] = kit_random(arg_below[at]);
+        }
+    }
+    if (s_type[self] == inv_type[label] && !noise()) {
+        if (label == INV_UNTYPED_RETYPE) {
+            choose_retype(self);
+        } else if (inv_type[label] == OBJ_CNODE) {
+            choose_cnode(label, self);
+        } else {
+            choose_other(label, self);
+        }
+    }
+    uint32_t words = kit_random(40) == 0 ? kit_random(MSG_WORDS_REGS) : inv_words[label];
+    bool compare = kit_random(SUM_EVERY) == 0;
+    uint64_t before = compare ? kit_sum() : 0;
+    uint32_t error = kit_invoke(caller, handle, label, words, word);
+    if (compare && error > ERR_AGAIN && before != kit_sum()) {
+        fprintf(stderr, "%s was refused with %s, and changed a table\n", inv_name[label],
+                error_name[error]);
+        abort();
+    }
+    tries[label]++;
+    results[label][error]++;
+    return error;
+}
+
+/* The root makes thread t and its cnode anew where they are lost. */
+static void rebuild(uint32_t t)
+{
+    if (s_type[kit_slot(cnode_handle(t))] == 0) {
+        uint32_t at = 4 + (t - 2) * (SLOTS_EACH + 4);
+        (void)KIT_FINISH(KIT_UNTYPED(KIND_SLOT), INV_UNTYPED_RETYPE, OBJ_CNODE, 0, at, SLOTS_EACH,
+                         KIT_CNODE, cnode_handle(t));
+    }
+    if (s_type[kit_slot(thread_handle(t))] == 0) {
+        (void)KIT_FINISH(KIT_UNTYPED(KIND_THREAD), INV_UNTYPED_RETYPE, OBJ_THREAD, 0, t - 1, 1,
+                         KIT_CNODE, thread_handle(t));
+    }
+    if (t_cnode[t] == NIL) {
+        (void)KIT_CALL(thread_handle(t), INV_THREAD_BIND, ROLE_CNODE, cnode_handle(t));
+    }
+}
+
+/* The root hands a capability of its own to thread t: a copy of an untyped range, of the cnode, a
+ * new object. */
+static void hand_out(uint32_t t)
+{
+    uint32_t h = cnode_handle(t);
+    uint32_t k = s_object[kit_slot(h)];
+    uint32_t empty = s_type[kit_slot(h)] == OBJ_CNODE ? find(k, 0, false) : 0;
+    if (empty == 0) {
+        for (uint32_t n = 0; n < SLOTS_EACH / 3; n++) {
+            (void)KIT_FINISH(h, INV_CNODE_DELETE, 1 + kit_random(SLOTS_EACH - 1));
+        }
+        return;
+    }
+    static const uint8_t often[] = {KIND_FRAME, KIND_FRAME, KIND_SLOT};
+    uint32_t kind = kit_random(2) ? often[kit_random(3)] : 1 + kit_random(KINDS - 1);
+    switch (kit_random(6)) {
+    case 0:
+        (void)KIT_CALL(h, INV_CNODE_COPY, empty, KIT_CNODE, h, RIGHTS_ALL);
+        break;
+    case 1:
+        (void)KIT_CALL(h, INV_CNODE_COPY, empty, KIT_CNODE, KIT_MONITOR, RIGHTS_ALL);
+        break;
+    case 2:
+        (void)KIT_CALL(h, INV_CNODE_COPY, empty, KIT_CNODE, thread_handle(2 + kit_random(CALLERS)),
+                       RIGHTS_ALL);
+        break;
+    case 3:
+        (void)KIT_CALL(h, INV_CNODE_COPY, empty, KIT_CNODE, KIT_UNTYPED(kind), RIGHTS_ALL);
+        break;
+    default: {
+        uint32_t count = s_count[kit_slot(KIT_UNTYPED(kind))];
+        uint32_t type = kind_types[kind][kind == KIND_FRAME ? kit_random(4) : 0];
+        uint32_t size = type == OBJ_TABLE ? 1 + kit_random(3) : 0;
+        uint32_t at = kind == KIND_THREAD ? 4 + kit_random(count - 4)
+                                          : kit_random(count < 4096 ? count : 4096);
+        (void)KIT_FINISH(KIT_UNTYPED(kind), INV_UNTYPED_RETYPE, type, size, at,
+                         type == OBJ_CNODE ? 4 : 1, h, empty);
+        break;
+    }
+    }
+}
+
+static bool report(uint64_t calls)
+{
+    uint64_t good = 0;
+    bool enough = true;
+    printf("%-20s %8s %8s  refusals by error\n", "invocation", "calls", "done");
+    for (uint32_t label = 1; label < LABELS; label++) {
+        uint32_t done = results[label][0] + results[label][ERR_AGAIN];
+        good += done;
+        printf("%-20s %8u %8u ", inv_name[label], tries[label], done);
+        for (uint32_t e = ERR_AGAIN + 1; e < ERRORS; e++) {
+            if (results[label][e] != 0) {
+                printf(" %s %u", error_name[e], results[label][e]);
+            }
+        }
+        printf("\n");
+        bool few = done * 1000000ULL < SHARE * calls;
+        if (few) {
+            printf("%s succeeded too seldom\n", inv_name[label]);
+        }
+        enough = enough && !few;
+    }
+    printf("%llu calls, %llu done (%llu per cent)\n", (unsigned long long)calls,
+           (unsigned long long)good, (unsigned long long)(good * 100 / calls));
+    return enough && good * 100 >= GOOD_SHARE * calls;
+}
+
+int main(int argc, char **argv)
+{
+    uint64_t calls = argc > 1 ? strtoull(argv[1], NULL, 0) : 100000;
+    kit_seed();
+    kit_boot();
+    uint64_t made = 0;
+    while (made < calls) {
+        caller = 2 + kit_random(CALLERS);
+        if (kit_random(GARDEN) == 0) {
+            rebuild(caller);
+            hand_out(caller);
+            kit_check("root");
+        }
+        if (t_cnode[caller] == NIL) {
+            rebuild(caller);
+            continue;
+        }
+        if (random_call() != ERRORS) {
+            made++;
+            kit_check("call");
+        }
+    }
+    bool enough = report(calls);
+    printf("%d passed, %d failed\n", enough, !enough);
+    return enough ? 0 : 1;
+}
