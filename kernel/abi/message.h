@@ -26,5 +26,6 @@
      (uint64_t)(label))
 #define HANDLE_PACKED(extra, k) ((uint32_t)(((extra) >> ((k)*HANDLE_BITS)) & 0x1fffffULL))
 #define LABEL_FAULT             0x80000000U
+#define LABEL_SIGNAL            LABEL_FAULT /* not a message: the badge is a notification's word */
 
 #endif

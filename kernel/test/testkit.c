@@ -26,6 +26,7 @@ static uint64_t random_state;
 void kit_boot(void)
 {
     slots_init();
+    schedule_init();
     uint32_t k = 1;
     range_make(NIL, OBJ_CNODE, 0, k, KIT_SLOTS, k + KIT_CNODE);
     static const uint32_t first[KINDS] = {

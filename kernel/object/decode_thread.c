@@ -1,0 +1,155 @@
+/* Decoding the invocations of threads and contexts. */
+#include "abi/abi_table.h"
+#include "object/capability.h"
+#include "object/decode.h"
+#include "object/notification.h"
+#include "object/thread.h"
+
+enum { A_ROLE = 1, A_CAP };
+enum { A_FIRST = 1, A_COUNT };
+enum { A_BUDGET = 1, A_PERIOD };
+
+#define REGISTERS (R_GS + 1) /* that programs name */
+
+/* The capability in slot s may be bound to thread t: 0 or the error. */
+static uint32_t check_role(uint32_t t, uint32_t role, uint32_t s)
+{
+    uint32_t object = s_object[s];
+    if (s_type[s] != role_type[role]) {
+        return refuse(ERR_TYPE, A_CAP, role_type[role]);
+    }
+    if ((s_rights[s] & role_rights[role]) != role_rights[role]) {
+        return refuse(ERR_RIGHT, A_CAP, role_rights[role]);
+    }
+    if (role == ROLE_NOTIFICATION && n_thread[object] != NIL && n_thread[object] != t) {
+        return refuse(ERR_BUSY, A_CAP, 0);
+    }
+    if (role == ROLE_CONTEXT) {
+        uint32_t b = c_thread[object];
+        bool bound = b != NIL && b != t && s_type[THREAD_SLOT(b, ROLE_CONTEXT)] != 0 &&
+                     s_object[THREAD_SLOT(b, ROLE_CONTEXT)] == object;
+        if (bound || c_top[object] != NIL) {
+            return refuse(ERR_BUSY, A_CAP, 0);
+        }
+    }
+    return 0;
+}
+
+static uint32_t decode_bind(uint32_t t)
+{
+    uint32_t role = (uint32_t)d_word[A_ROLE - 1];
+    uint32_t s = d_slot[A_CAP - 1];
+    uint32_t hidden = THREAD_SLOT(t, role);
+    if (s == NIL && s_type[hidden] == 0) {
+        return refuse(ERR_ABSENT, A_ROLE, role);
+    }
+    if (s != NIL) {
+        uint32_t error = check_role(t, role, s);
+        if (error != 0) {
+            return error;
+        }
+    }
+    if (s_type[hidden] != 0) {
+        cap_remove(hidden);
+    }
+    if (s != NIL) {
+        cap_copy(s, hidden, RIGHTS_ALL, s_badge[s]);
+        thread_bound(t, role);
+    }
+    return 0;
+}
+
+/* The registers of a thread stand still: it is stopped, or its handler has it. */
+static bool stands_still(uint32_t t)
+{
+    return t_state[t] == THREAD_STOPPED || (t_state[t] == THREAD_ANSWER && t_fault[t] != 0);
+}
+
+static uint32_t decode_write(uint32_t t)
+{
+    uint64_t first = d_word[A_FIRST - 1];
+    uint32_t count = d_words - 1;
+    if (!stands_still(t)) {
+        return refuse(ERR_STATE, 0, t_state[t]);
+    }
+    if (first >= REGISTERS || count > REGISTERS - first) {
+        return refuse(ERR_RANGE, A_FIRST, REGISTERS);
+    }
+    for (uint32_t k = 0; k < MSG_WORDS_REGS - 1 && k < count; k++) {
+        t_reg[t * T_REGS + (uint32_t)first + k] = d_word[k + 1];
+    }
+    t_reg[t * T_REGS + R_FULL] = 1;
+    return 0;
+}
+
+static uint32_t decode_read(uint32_t t)
+{
+    uint64_t first = d_word[A_FIRST - 1];
+    uint64_t count = d_word[A_COUNT - 1];
+    if (first >= REGISTERS) {
+        return refuse(ERR_RANGE, A_FIRST, REGISTERS);
+    }
+    if (count > MSG_WORDS_REGS || count > REGISTERS - first) {
+        return refuse(ERR_RANGE, A_COUNT, REGISTERS - first);
+    }
+    for (uint32_t k = 0; k < MSG_WORDS_REGS && k < count; k++) {
+        d_word[k] = t_reg[t * T_REGS + (uint32_t)first + k];
+    }
+    d_answers = (uint32_t)count;
+    return 0;
+}
+
+uint32_t decode_thread(uint32_t label)
+{
+    uint32_t t = d_object;
+    switch (label) {
+    case INV_THREAD_BIND:
+        return decode_bind(t);
+    case INV_THREAD_WRITE:
+        return decode_write(t);
+    case INV_THREAD_READ:
+        return decode_read(t);
+    case INV_THREAD_PRIORITY:
+        thread_set_priority(t, (uint32_t)d_word[0]);
+        return 0;
+    case INV_THREAD_RESUME:
+        if (t_state[t] != THREAD_STOPPED) {
+            return refuse(ERR_STATE, 0, t_state[t]);
+        }
+        thread_resume(t);
+        return 0;
+    default:
+        thread_suspend(t);
+        return 0;
+    }
+}
+
+/* Budget and period from now on; whoever runs on the context goes on by the new ones. */
+static uint32_t decode_configure(uint32_t c)
+{
+    uint64_t budget = d_word[A_BUDGET - 1];
+    uint64_t period = d_word[A_PERIOD - 1];
+    if (period > CONTEXT_PERIOD_MAX) {
+        return refuse(ERR_RANGE, A_PERIOD, CONTEXT_PERIOD_MAX);
+    }
+    if (budget > period) {
+        return refuse(ERR_RANGE, A_BUDGET, period);
+    }
+    if (budget != 0 && budget < CONTEXT_BUDGET_MIN) {
+        return refuse(ERR_RANGE, A_BUDGET, CONTEXT_BUDGET_MIN);
+    }
+    context_set(c, budget, period);
+    return 0;
+}
+
+uint32_t decode_context(uint32_t label)
+{
+    uint32_t c = d_object;
+    if (label == INV_CONTEXT_CONFIGURE) {
+        return decode_configure(c);
+    }
+    d_word[0] = c_used[c];
+    d_answers = 1;
+    c_used[c] = 0;
+    return 0;
+}

@@ -1,0 +1,224 @@
+/* Entries: what the machine calls, and which system call does what.
+ *
+ * call           endpoint: message_check, then lend and wait. Kernel object: invoke (decode.h).
+ * reply_receive  answers the caller in the reply object, if one waits there, and receives, offering
+ *                the same reply object again.
+ * send           endpoint, notification (the badge's bits are set), reply object (the answer).
+ * receive        endpoint, with or without a reply object to offer; notification.
+ * send_try, receive_try  the same without waiting.
+ * yield          the others of the thread's priority come first.
+ *
+ * All is decoded before any of it is done: a refused reply_receive has neither answered nor
+ * received, except that a message may turn out not to fit.
+ */
+#include "abi/message.h"
+#include "object/answer.h"
+#include "object/cnode.h"
+#include "object/decode.h"
+#include "object/endpoint.h"
+#include "object/fast.h"
+#include "object/fault.h"
+#include "object/irq.h"
+#include "object/message.h"
+#include "object/notification.h"
+
+/* The slot behind a handle of t; NIL when nothing is there. */
+static uint32_t handle_slot(uint32_t t, uint64_t handle)
+{
+    uint32_t s = cnode_slot(t_cnode[t], handle);
+    return s != NIL && s_type[s] != 0 ? s : NIL;
+}
+
+/* Refuses t's system call because of the capability in s: empty, of a type that the call does not
+ * have, or without the right. */
+static void refuse_slot(uint32_t t, uint32_t s, uint32_t argument, uint32_t type, uint32_t right)
+{
+    if (s == NIL) {
+        message_refuse(t, ERR_HANDLE, argument, k_count[t_cnode[t]]);
+    } else if (s_type[s] != type) {
+        message_refuse(t, ERR_TYPE, argument, type);
+    } else {
+        message_refuse(t, ERR_RIGHT, argument, right);
+    }
+}
+
+static bool slot_allows(uint32_t s, uint32_t type, uint32_t right)
+{
+    return s != NIL && s_type[s] == type && (s_rights[s] & right) != 0;
+}
+
+/* Sends by the capability in s. */
+static void send_to_endpoint(uint32_t t, uint32_t s, uint32_t state, bool wait)
+{
+    uint32_t error;
+    t_badge[t] = s_badge[s];
+    t_rights[t] = s_rights[s];
+    error = endpoint_send(t, s_object[s], state, wait);
+    if (error != 0) {
+        message_refuse(t, error, 0, 0);
+    }
+}
+
+/* Answers through the reply object in s; true when that was done. */
+static bool send_to_reply(uint32_t t, uint32_t s)
+{
+    uint32_t error;
+    t_badge[t] = 0;
+    t_rights[t] = s_rights[s];
+    error = answer(t, s_object[s]);
+    if (error != 0) {
+        message_refuse(t, error, 0, 0);
+        return false;
+    }
+    message_done(t);
+    return true;
+}
+
+static void syscall_call(uint32_t t, uint32_t s)
+{
+    if (s != NIL && s_type[s] != OBJ_ENDPOINT) {
+        invoke(t, s);
+    } else if (slot_allows(s, OBJ_ENDPOINT, RIGHT_WRITE)) {
+        send_to_endpoint(t, s, THREAD_CALLING, true);
+    } else {
+        refuse_slot(t, s, 0, OBJ_ENDPOINT, RIGHT_WRITE);
+    }
+}
+
+static void syscall_send(uint32_t t, uint32_t s, bool wait)
+{
+    if (slot_allows(s, OBJ_ENDPOINT, RIGHT_WRITE)) {
+        send_to_endpoint(t, s, THREAD_SENDING, wait);
+    } else if (slot_allows(s, OBJ_NOTIFICATION, RIGHT_WRITE)) {
+        message_done(t);
+        notification_signal(s_object[s], s_badge[s]);
+    } else if (slot_allows(s, OBJ_REPLY, RIGHT_WRITE)) {
+        (void)send_to_reply(t, s);
+    } else {
+        refuse_slot(t, s, 0, s == NIL ? OBJ_ENDPOINT : s_type[s], RIGHT_WRITE);
+    }
+}
+
+/* Receives by the capability in s; r: slot of the reply object to offer, or NIL. What can be
+ * refused before anything is done: 0 or the error, which t has then been told. */
+static uint32_t check_receive(uint32_t t, uint32_t s, uint32_t r, bool answers)
+{
+    if (!slot_allows(s, OBJ_ENDPOINT, RIGHT_READ) &&
+        (answers || !slot_allows(s, OBJ_NOTIFICATION, RIGHT_READ))) {
+        refuse_slot(t, s, 0, OBJ_ENDPOINT, RIGHT_READ);
+        return 1;
+    }
+    if (t_reg[t * T_REGS + R_HANDLE] >> 32 == 0 && !answers) {
+        return 0;
+    }
+    if (!slot_allows(r, OBJ_REPLY, RIGHT_WRITE)) {
+        refuse_slot(t, r, 1, OBJ_REPLY, RIGHT_WRITE);
+        return 1;
+    }
+    if (!answers && r_thread[s_object[r]] != NIL) {
+        message_refuse(t, ERR_BUSY, 1, 0);
+        return 1;
+    }
+    return 0;
+}
+
+static void receive(uint32_t t, uint32_t s, uint32_t r, bool wait)
+{
+    uint32_t reply = r == NIL ? NIL : s_object[r];
+    uint32_t error = s_type[s] == OBJ_ENDPOINT ? endpoint_receive(t, s_object[s], reply, wait)
+                                               : notification_wait(t, s_object[s], wait);
+    if (error != 0) {
+        message_refuse(t, error, 0, 0);
+    }
+}
+
+static void syscall_receive(uint32_t t, uint32_t s, bool wait)
+{
+    uint32_t r = handle_slot(t, t_reg[t * T_REGS + R_HANDLE] >> 32);
+    if (check_receive(t, s, r, false) == 0) {
+        receive(t, s, r, wait);
+    }
+}
+
+/* With nobody waiting in the reply object it is just offered. */
+static void syscall_reply_receive(uint32_t t, uint32_t s)
+{
+    uint32_t r = handle_slot(t, t_reg[t * T_REGS + R_HANDLE] >> 32);
+    if (check_receive(t, s, r, true) == 0 &&
+        (r_thread[s_object[r]] == NIL || send_to_reply(t, r))) {
+        receive(t, s, r, true);
+    }
+}
+
+static void syscall(uint32_t t, uint32_t number)
+{
+    uint32_t s = handle_slot(t, t_reg[t * T_REGS + R_HANDLE] & 0xffffffffULL);
+    switch (number) {
+    case SYS_CALL:
+        syscall_call(t, s);
+        break;
+    case SYS_REPLY_RECEIVE:
+        syscall_reply_receive(t, s);
+        break;
+    case SYS_SEND:
+        syscall_send(t, s, true);
+        break;
+    case SYS_RECEIVE:
+        syscall_receive(t, s, true);
+        break;
+    case SYS_SEND_TRY:
+        syscall_send(t, s, false);
+        break;
+    case SYS_RECEIVE_TRY:
+        syscall_receive(t, s, false);
+        break;
+    case SYS_YIELD:
+        message_done(t);
+        turn_over = true;
+        break;
+    default:
+        message_refuse(t, ERR_LABEL, 0, CALLS);
+        break;
+    }
+}
+
+void entry_syscall(void)
+{
+    uint32_t t = current;
+    uint64_t tag = t_reg[t * T_REGS + R_TAG];
+    if (fast_call(t) || fast_reply_receive(t)) {
+        return;
+    }
+    schedule_enter();
+    if ((tag & TAG_NATIVE) != 0) {
+        syscall(t, TAG_CODE(tag));
+    } else {
+        fault_syscall(t);
+    }
+    schedule();
+}
+
+void entry_fault(uint64_t vector, uint64_t code, uint64_t address)
+{
+    schedule_enter();
+    fault_exception(current, vector, code, address);
+    schedule();
+}
+
+void entry_interrupt(uint32_t irq)
+{
+    uint64_t badge = 0;
+    uint32_t n = irq_came(irq + 1, &badge);
+    schedule_enter();
+    if (n != NIL) {
+        notification_signal(n, badge);
+    }
+    schedule();
+}
+
+void entry_timer(void)
+{
+    timer_due = ARCH_NEVER;
+    schedule_enter();
+    schedule();
+}

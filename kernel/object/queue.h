@@ -1,0 +1,127 @@
+/* Queues of threads: first in, first out, doubly linked, every operation O(1).
+ *
+ * A thread stands in at most one queue, so all queues share the links. Queues are numbered: one for
+ * each priority (threads that are ready), two for each endpoint (senders, receivers), one for each
+ * notification (waiters). t_queue tells a thread's queue, NIL when it stands in none.
+ *
+ * The invariant is local: neighbours agree with each other and about the queue, and the ends of a
+ * queue are its threads without neighbour. What the prover knows beside the fields is t_order, a
+ * permutation of the threads' indices in which each thread stands before its next: so there is no
+ * cycle, and a queue with a member has a head.
+ */
+#ifndef KERNEL_QUEUE_H
+#define KERNEL_QUEUE_H
+
+#include "abi/abi.h"
+#include "config.h"
+
+#include <stdint.h>
+
+#define Q_READY(p)   ((p) + 1u)
+#define Q_SEND(e)    (PRIORITIES + (e) + 1u)
+#define Q_RECEIVE(e) (PRIORITIES + E_MAX + (e) + 1u)
+#define Q_WAIT(n)    (PRIORITIES + 2u * E_MAX + (n) + 1u)
+#define Q_MAX        (PRIORITIES + 2u * E_MAX + N_MAX + 1u)
+
+extern uint32_t q_head[Q_MAX];
+extern uint32_t q_tail[Q_MAX];
+extern uint32_t t_next[T_MAX];
+extern uint32_t t_prev[T_MAX];
+extern uint32_t t_queue[T_MAX];
+/*@ ghost extern uint32_t t_order[T_MAX]; */
+
+/*@ predicate is_thread(integer t) = 1 <= t < T_MAX;
+    predicate is_queue(integer q) = 1 <= q < Q_MAX;
+
+    predicate q_refs{L} = \forall integer t; is_thread(t) ==>
+        0 <= t_next[t] < T_MAX && 0 <= t_prev[t] < T_MAX && 0 <= t_queue[t] < Q_MAX;
+
+    predicate q_ends{L} = \forall integer q; is_queue(q) ==>
+        0 <= q_head[q] < T_MAX && 0 <= q_tail[q] < T_MAX;
+
+    predicate q_out{L} = \forall integer t; is_thread(t) ==> t_queue[t] == NIL ==>
+        t_next[t] == NIL && t_prev[t] == NIL;
+
+    predicate q_next{L} = \forall integer t; is_thread(t) ==> t_next[t] != NIL ==>
+        t_prev[t_next[t]] == t && t_queue[t_next[t]] == t_queue[t] && t_queue[t] != NIL;
+
+    predicate q_prev{L} = \forall integer t; is_thread(t) ==> t_prev[t] != NIL ==>
+        t_next[t_prev[t]] == t && t_queue[t_prev[t]] == t_queue[t] && t_queue[t] != NIL;
+
+    predicate q_first{L} = \forall integer q; is_queue(q) ==> q_head[q] != NIL ==>
+        t_queue[q_head[q]] == q && t_prev[q_head[q]] == NIL;
+
+    predicate q_last{L} = \forall integer q; is_queue(q) ==> q_tail[q] != NIL ==>
+        t_queue[q_tail[q]] == q && t_next[q_tail[q]] == NIL;
+
+    predicate q_headed{L} = \forall integer t; is_thread(t) ==>
+        t_queue[t] != NIL && t_prev[t] == NIL ==> q_head[t_queue[t]] == t;
+
+    predicate q_tailed{L} = \forall integer t; is_thread(t) ==>
+        t_queue[t] != NIL && t_next[t] == NIL ==> q_tail[t_queue[t]] == t;
+
+    predicate q_both{L} = \forall integer q; is_queue(q) ==>
+        (q_head[q] == NIL <==> q_tail[q] == NIL);
+
+    predicate to_range{L} = \forall integer t; is_thread(t) ==> 1 <= t_order[t] < T_MAX;
+
+    predicate to_one{L} = \forall integer t, u; is_thread(t) && is_thread(u) ==>
+        t_order[t] == t_order[u] ==> t == u;
+
+    predicate to_next{L} = \forall integer t; is_thread(t) ==> t_next[t] != NIL ==>
+        t_order[t] < t_order[t_next[t]];
+
+    predicate to_between{L} = \forall integer t, u; is_thread(t) && is_thread(u) ==>
+        t_next[t] != NIL && t_queue[u] == t_queue[t] ==>
+        t_order[u] <= t_order[t] || t_order[t_next[t]] <= t_order[u];
+
+    predicate to_first{L} = \forall integer t; is_thread(t) ==> t_queue[t] != NIL ==>
+        q_head[t_queue[t]] != NIL && t_order[q_head[t_queue[t]]] <= t_order[t];
+
+    predicate to_last{L} = \forall integer t; is_thread(t) ==> t_queue[t] != NIL ==>
+        q_tail[t_queue[t]] != NIL && t_order[t] <= t_order[q_tail[t_queue[t]]]; */
+
+/* The whole invariant, each clause a goal of its own. */
+/* clang-format off */
+#define QUEUES(clause)                                                                            \
+    clause q_refs; clause q_ends; clause q_out; clause q_next; clause q_prev; clause q_first;     \
+    clause q_last; clause q_headed; clause q_tailed; clause q_both; clause to_range;              \
+    clause to_one; clause to_next; clause to_between; clause to_first; clause to_last;
+/* clang-format on */
+
+/* Puts t, which stands in no queue, at the end of q. */
+/*@ QUEUES(requires)
+    requires is_thread(t) && is_queue(q) && t_queue[t] == NIL;
+    assigns t_next[t], t_prev[t], t_queue[t], t_next[q_tail[q]], q_head[q], q_tail[q];
+    assigns t_order[0 .. T_MAX-1];
+    QUEUES(ensures)
+    ensures t_queue[t] == q && q_tail[q] == t && t_prev[t] == \old(q_tail[q]);
+    ensures q_head[q] == (\old(q_head[q]) == NIL ? t : \old(q_head[q])); */
+void queue_append(uint32_t q, uint32_t t);
+
+/* Puts t, which stands in no queue, before all others of q. */
+/*@ QUEUES(requires)
+    requires is_thread(t) && is_queue(q) && t_queue[t] == NIL;
+    assigns t_next[t], t_prev[t], t_queue[t], t_prev[q_head[q]], q_head[q], q_tail[q];
+    assigns t_order[0 .. T_MAX-1];
+    QUEUES(ensures)
+    ensures t_queue[t] == q && q_head[q] == t && t_next[t] == \old(q_head[q]);
+    ensures q_tail[q] == (\old(q_tail[q]) == NIL ? t : \old(q_tail[q])); */
+void queue_prepend(uint32_t q, uint32_t t);
+
+/* Takes t out of its queue; the order of the others stays. */
+/*@ QUEUES(requires)
+    requires is_thread(t) && t_queue[t] != NIL;
+    assigns t_next[t], t_prev[t], t_queue[t], t_next[t_prev[t]], t_prev[t_next[t]];
+    assigns q_head[t_queue[t]], q_tail[t_queue[t]];
+    QUEUES(ensures)
+    ensures t_queue[t] == NIL;
+    ensures \old(t_prev[t]) != NIL ==> t_next[\old(t_prev[t])] == \old(t_next[t]);
+    ensures \old(t_next[t]) != NIL ==> t_prev[\old(t_next[t])] == \old(t_prev[t]);
+    ensures q_head[\old(t_queue[t])] ==
+        (\old(t_prev[t]) == NIL ? \old(t_next[t]) : \old(q_head[t_queue[t]]));
+    ensures q_tail[\old(t_queue[t])] ==
+        (\old(t_next[t]) == NIL ? \old(t_prev[t]) : \old(q_tail[t_queue[t]])); */
+void queue_remove(uint32_t t);
+
+#endif

@@ -1,0 +1,55 @@
+/* The words of a message that are in registers: one copy for the fast and the slow path. */
+#ifndef KERNEL_WORDS_H
+#define KERNEL_WORDS_H
+
+#include "object/thread.h"
+
+/*@ predicate word_same{A,B}(integer a, integer b, integer k) =
+        \at(t_reg[a * 32 + 1 + k], A) == \at(t_reg[b * 32 + 1 + k], B); */
+
+/* Copies words 0 .. words - 1, words <= MSG_WORDS_REGS, from thread to thread. */
+/*@ requires 1 <= from < T_MAX && 1 <= to < T_MAX && words <= 10;
+    assigns t_reg[to * 32 + 1 .. to * 32 + 10];
+    ensures \forall integer k; 0 <= k < words ==> word_same{Here,Pre}(to, from, k);
+    ensures \forall integer k; words <= k < 10 ==> word_same{Here,Pre}(to, to, k); */
+static inline void message_words(uint32_t from, uint32_t to, uint32_t words)
+{
+    uint32_t a = from * T_REGS + R_W0;
+    uint32_t b = to * T_REGS + R_W0;
+    switch (words) {
+    case 10:
+        t_reg[b + 9] = t_reg[a + 9];
+        /* fallthrough */
+    case 9:
+        t_reg[b + 8] = t_reg[a + 8];
+        /* fallthrough */
+    case 8:
+        t_reg[b + 7] = t_reg[a + 7];
+        /* fallthrough */
+    case 7:
+        t_reg[b + 6] = t_reg[a + 6];
+        /* fallthrough */
+    case 6:
+        t_reg[b + 5] = t_reg[a + 5];
+        /* fallthrough */
+    case 5:
+        t_reg[b + 4] = t_reg[a + 4];
+        /* fallthrough */
+    case 4:
+        t_reg[b + 3] = t_reg[a + 3];
+        /* fallthrough */
+    case 3:
+        t_reg[b + 2] = t_reg[a + 2];
+        /* fallthrough */
+    case 2:
+        t_reg[b + 1] = t_reg[a + 1];
+        /* fallthrough */
+    case 1:
+        t_reg[b] = t_reg[a];
+        /* fallthrough */
+    default:
+        break;
+    }
+}
+
+#endif
