@@ -20,11 +20,6 @@ uint32_t slots_free(uint32_t first, uint32_t count)
     return n;
 }
 
-uint32_t cnode_slot(uint32_t k, uint64_t index)
-{
-    return index == 0 || index >= k_count[k] ? NIL : k + (uint32_t)index;
-}
-
 void cnode_extend(uint32_t k, uint32_t from, uint32_t count)
 {
     for (uint32_t n = 0; n < count; n++) {

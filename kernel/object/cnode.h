@@ -21,7 +21,10 @@ bool slot_free(uint32_t s);
 uint32_t slots_free(uint32_t first, uint32_t count);
 
 /* The slot behind an index of cnode k; NIL when there is none. */
-uint32_t cnode_slot(uint32_t k, uint64_t index);
+static inline uint32_t cnode_slot(uint32_t k, uint64_t index)
+{
+    return index == 0 || index >= k_count[k] ? NIL : k + (uint32_t)index;
+}
 
 /* Makes the free slots from .. from + count - 1 the end of cnode k, which ends at from. */
 void cnode_extend(uint32_t k, uint32_t from, uint32_t count);

@@ -249,19 +249,3 @@ uint64_t context_left(uint32_t c)
 {
     return c_budget[c] == c_period[c] ? c_budget[c] - c_turn[c] : c_amount0[c];
 }
-
-void context_give(uint32_t c, uint32_t t)
-{
-    c_thread[c] = t;
-    t_context[t] = c;
-}
-
-uint32_t context_take(uint32_t c)
-{
-    uint32_t t = c_thread[c];
-    if (t != NIL) {
-        t_context[t] = NIL;
-        c_thread[c] = NIL;
-    }
-    return t;
-}

@@ -125,7 +125,11 @@ uint64_t context_left(uint32_t c);
     assigns c_thread[c], t_context[t];
     ensures x_links;
     ensures c_thread[c] == t && t_context[t] == c; */
-void context_give(uint32_t c, uint32_t t);
+static inline void context_give(uint32_t c, uint32_t t)
+{
+    c_thread[c] = t;
+    t_context[t] = c;
+}
 
 /* Takes c from the thread that it serves, if any; which is the result. */
 /*@ requires x_links;
@@ -134,6 +138,28 @@ void context_give(uint32_t c, uint32_t t);
     ensures x_links;
     ensures c_thread[c] == NIL && \result == \old(c_thread[c]);
     ensures \result != NIL ==> is_thread(\result) && t_context[\result] == NIL; */
-uint32_t context_take(uint32_t c);
+static inline uint32_t context_take(uint32_t c)
+{
+    uint32_t t = c_thread[c];
+    if (t != NIL) {
+        t_context[t] = NIL;
+        c_thread[c] = NIL;
+    }
+    return t;
+}
+
+/* c, which serves a, serves t instead, which has no context. */
+/*@ requires x_links;
+    requires is_context(c) && is_thread(a) && is_thread(t) && a != t;
+    requires t_context[a] == c && t_context[t] == NIL;
+    assigns c_thread[c], t_context[a], t_context[t];
+    ensures x_links;
+    ensures c_thread[c] == t && t_context[t] == c && t_context[a] == NIL; */
+static inline void context_pass(uint32_t c, uint32_t a, uint32_t t)
+{
+    t_context[a] = NIL;
+    c_thread[c] = t;
+    t_context[t] = c;
+}
 
 #endif

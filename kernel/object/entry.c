@@ -185,8 +185,9 @@ static void syscall(uint32_t t, uint32_t number)
 void entry_syscall(void)
 {
     uint32_t t = current;
-    uint64_t tag = t_reg[t * T_REGS + R_TAG];
-    if (fast_call(t) || fast_reply_receive(t)) {
+    uint64_t tag = t_reg[t_row(t) + R_TAG];
+    if (((tag & FAST_MASK) == FAST_CALL && fast_call(t, tag)) ||
+        ((tag & FAST_MASK) == FAST_REPLY_RECEIVE && fast_reply_receive(t, tag))) {
         return;
     }
     schedule_enter();

@@ -60,7 +60,11 @@ extern uint32_t c_top[C_MAX]; /* the latest lending */
     assigns r_thread[r], t_reply[t];
     REPLIES(ensures)
     ensures r_thread[r] == t && t_reply[t] == r; */
-void reply_link(uint32_t r, uint32_t t);
+static inline void reply_link(uint32_t r, uint32_t t)
+{
+    r_thread[r] = t;
+    t_reply[t] = r;
+}
 
 /* Ends the link of r, through which nothing is lent, with its thread, if any. */
 /*@ REPLIES(requires)
@@ -69,7 +73,14 @@ void reply_link(uint32_t r, uint32_t t);
     REPLIES(ensures)
     ensures r_thread[r] == NIL;
     ensures \old(r_thread[r]) != NIL ==> t_reply[\old(r_thread[r])] == NIL; */
-void reply_unlink(uint32_t r);
+static inline void reply_unlink(uint32_t r)
+{
+    uint32_t t = r_thread[r];
+    if (t != NIL) {
+        t_reply[t] = NIL;
+        r_thread[r] = NIL;
+    }
+}
 
 /* Puts r, which is linked, on the stack of c. */
 /*@ REPLIES(requires)
@@ -77,7 +88,16 @@ void reply_unlink(uint32_t r);
     assigns r_context[r], r_below[r], r_above[c_top[c]], c_top[c];
     REPLIES(ensures)
     ensures c_top[c] == r && r_below[r] == \old(c_top[c]) && r_context[r] == c; */
-void reply_push(uint32_t r, uint32_t c);
+static inline void reply_push(uint32_t r, uint32_t c)
+{
+    uint32_t top = c_top[c];
+    r_context[r] = c;
+    r_below[r] = top;
+    if (top != NIL) {
+        r_above[top] = r;
+    }
+    c_top[c] = r;
+}
 
 /* Takes r off the stack that it stands in, wherever it stands there. */
 /*@ REPLIES(requires)
@@ -88,6 +108,53 @@ void reply_push(uint32_t r, uint32_t c);
     ensures r_context[r] == NIL;
     ensures c_top[\old(r_context[r])] ==
         (\old(r_above[r]) == NIL ? \old(r_below[r]) : \old(c_top[r_context[r]])); */
-void reply_pull(uint32_t r);
+static inline void reply_pull(uint32_t r)
+{
+    uint32_t c = r_context[r];
+    uint32_t below = r_below[r];
+    uint32_t above = r_above[r];
+    if (above != NIL) {
+        r_below[above] = below;
+    } else {
+        c_top[c] = below;
+    }
+    if (below != NIL) {
+        r_above[below] = above;
+    }
+    r_context[r] = NIL;
+    r_below[r] = NIL;
+    r_above[r] = NIL;
+}
+
+/* r, linked with a and lending nothing, is linked with t instead, which is linked with nobody. */
+/*@ REPLIES(requires)
+    requires is_reply(r) && is_thread(a) && is_thread(t) && r_thread[r] == a && a != t;
+    requires t_reply[t] == NIL;
+    assigns r_thread[r], t_reply[a], t_reply[t];
+    REPLIES(ensures)
+    ensures r_thread[r] == t && t_reply[t] == r && t_reply[a] == NIL; */
+static inline void reply_pass(uint32_t r, uint32_t a, uint32_t t)
+{
+    t_reply[a] = NIL;
+    r_thread[r] = t;
+    t_reply[t] = r;
+}
+
+/* Takes r off the stack of c, on which it is the uppermost. */
+/*@ REPLIES(requires)
+    requires is_reply(r) && is_context(c) && c_top[c] == r;
+    assigns r_context[r], r_below[r], r_above[r_below[r]], c_top[c];
+    REPLIES(ensures)
+    ensures r_context[r] == NIL && c_top[c] == \old(r_below[r]); */
+static inline void reply_pop(uint32_t r, uint32_t c)
+{
+    uint32_t below = r_below[r];
+    c_top[c] = below;
+    if (below != NIL) {
+        r_above[below] = NIL;
+        r_below[r] = NIL;
+    }
+    r_context[r] = NIL;
+}
 
 #endif

@@ -17,6 +17,15 @@ extern uint64_t t_badge[T_MAX];  /* badge and rights of the capability by which 
 extern uint8_t t_rights[T_MAX];
 extern uint32_t t_fault[T_MAX]; /* FAULT_... that it is about, 0 for none */
 
+/* Where t's row begins in t_reg. 64 bits wide: so register numbers are folded into addresses. */
+/*@ requires is_thread(t) || t == NIL;
+    assigns \nothing;
+    ensures \result == t * 32; */
+static inline uint64_t t_row(uint32_t t)
+{
+    return (uint64_t)t * T_REGS;
+}
+
 /* Ends whatever t waits for, and leaves it stopped: a system call is answered with error. A call
  * through which time was lent stays in the way of that time: when it comes back, t has it again. */
 void thread_cancel(uint32_t t, uint32_t error);

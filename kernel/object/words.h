@@ -14,8 +14,8 @@
     ensures \forall integer k; words <= k < 10 ==> word_same{Here,Pre}(to, to, k); */
 static inline void message_words(uint32_t from, uint32_t to, uint32_t words)
 {
-    uint32_t a = from * T_REGS + R_W0;
-    uint32_t b = to * T_REGS + R_W0;
+    uint64_t a = t_row(from) + R_W0;
+    uint64_t b = t_row(to) + R_W0;
     switch (words) {
     case 10:
         t_reg[b + 9] = t_reg[a + 9];
