@@ -25,6 +25,7 @@ enum {
     NS_TEXT_BYTES_MAX = 1 << 16, /* a namespace text: 1,000 lines */
     FACE_OPEN_FLAGS = 3 | NINEP_OPEN_EXCL | NINEP_OPEN_TRUNC | NINEP_OPEN_APPEND |
                       NINEP_OPEN_DIRECT, /* of those of open(2), which have the same values */
+    GRACE_MS = 200, /* for an interrupted request to end by itself: a person does not notice it */
     NOBODY = 65534, /* owner of what belongs to a principal without a number here */
 };
 
@@ -100,6 +101,7 @@ struct space {
     uint32_t handle_count, handle_free; /* allocated; head of the free chain, UINT32_MAX: none */
     struct cg_map locks;                /* struct lock_key -> pid as a pointer */
     struct cg_list jobs;                /* clones that its processes wait for */
+    struct cg_list graced;              /* freq.graced: interrupted requests, the oldest first */
     /* What the tree below has at /proc, /dev and /mnt, as last seen; one reference each. */
     struct {
         struct ns_node *node;
@@ -146,6 +148,8 @@ void handles_fini(struct space *s);
 
 void face_request(void *ctx, struct freq *r);
 void face_interrupt(void *ctx, struct freq *r);
+/* Cancels what was interrupted GRACE_MS ago; when it next has something to do, 0: nothing. */
+uint64_t face_tick(struct space *s, uint64_t now_ns);
 /* Answers r with e, and keeps the text for who asks why. */
 void face_fail(struct freq *r, cg_err e, const char *detail);
 void face_done(void *aux, cg_err e, const char *detail); /* an ns_done: aux is the request */

@@ -64,6 +64,7 @@ static struct freq *freq_new(struct fdev *d)
     }
     if (r) {
         *r = (struct freq){.dev = d};
+        cg_list_init(&r->graced);
         cg_list_push(&d->requests, &r->link);
         d->under_way++;
     }
@@ -74,6 +75,7 @@ static void freq_end(struct freq *r)
 {
     struct fdev *d = r->dev;
     cg_list_del(&r->link);
+    cg_list_del(&r->graced);
     d->under_way--;
     if (r->buffer) {
         d->kept--;

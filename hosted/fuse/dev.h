@@ -18,7 +18,9 @@ struct fdev;
 
 /* A request under way. */
 struct freq {
-    struct cg_list link; /* of its device, in order of arrival */
+    struct cg_list link;     /* of its device, in order of arrival */
+    struct cg_list graced;   /* the handler's: it was interrupted, and ends by itself or is ended */
+    uint64_t grace_until_ns; /* when it is in that list */
     struct fdev *dev;
     struct fmsg m;   /* newname and data: during request(), data longer after freq_keep */
     char name[256];  /* m.name, unless it is longer: then during request() too */

@@ -56,14 +56,38 @@ void face_request(void *ctx, struct freq *r)
     }
 }
 
+/* The kernel tells of every signal that its caller catches, also of a shell's SIGCHLD, and a lookup
+ * that answers EINTR makes the shell say that there is no such program. So what is nearly done is
+ * let finish; only what still waits after GRACE_MS is cancelled. */
 void face_interrupt(void *ctx, struct freq *r)
 {
     struct space *s = ctx;
+    if (r->grace_until_ns == 0) {
+        r->grace_until_ns = cg_env_real.now_ns(cg_env_real.ctx) + GRACE_MS * UINT64_C(1000000);
+        cg_list_push(&s->graced, &r->graced);
+    }
+}
+
+static void cancel(struct space *s, struct freq *r)
+{
     if (own_is(r->m.h.nodeid)) {
         own_interrupt(r);
     } else if (r->op) {
         ns_cancel(s->ns, r->op);
     }
+}
+
+uint64_t face_tick(struct space *s, uint64_t now_ns)
+{
+    while (!cg_list_empty(&s->graced)) {
+        struct freq *r = CG_CONTAINER(s->graced.next, struct freq, graced);
+        if (r->grace_until_ns > now_ns) {
+            return r->grace_until_ns;
+        }
+        cg_list_del(&r->graced);
+        cancel(s, r); /* which may answer it: r is gone then */
+    }
+    return 0;
 }
 
 /* Errors that programs run into all day long, and that need no explanation. */

@@ -49,8 +49,10 @@ static void on_prepare(uv_prepare_t *p)
             space_free(s);
             continue;
         }
-        uint64_t next = ns_tick(s->ns);
-        due = next && next < due ? next : due;
+        uint64_t next[] = {face_tick(s, now), ns_tick(s->ns)};
+        for (size_t i = 0; i < CG_COUNT(next); i++) {
+            due = next[i] && next[i] < due ? next[i] : due;
+        }
     }
     if (due == UINT64_MAX) {
         uv_timer_stop(&a->timer);

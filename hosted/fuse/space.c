@@ -138,6 +138,7 @@ cg_err space_new(struct adapter *a, const char *name, int fd, struct owner owner
     snprintf(s->name, sizeof(s->name), "%s", name);
     cg_map_init(&s->locks, 2 * sizeof(uint64_t));
     cg_list_init(&s->jobs);
+    cg_list_init(&s->graced);
     names_init(s);
     cg_list_push(&a->spaces, &s->link);
     a->space_count++;
