@@ -19,6 +19,8 @@
  *   syscalls default [+NAME...]    system calls beyond the common ones
  *   memory SIZE                with suffix K, M or G, default 256M
  *   files N                    open files, default 1024
+ *   keep N                     descriptors that init holds for it across its death, among them
+ *                              memory, which counts against its `memory`; passed as `--keep FD`
  *   restart always|never       when it ends, default always
  *   walls all|none             none: it starts the users' commands and so runs as init does, in the
  *                              node's own namespaces; default all
@@ -38,6 +40,7 @@ enum {
     MANIFEST_USES_MAX = 32,
     MANIFEST_PATHS_MAX = 32, /* each is a mount and a Landlock rule */
     MANIFEST_SYSCALLS_MAX = 32,
+    MANIFEST_KEEP_MAX = 4096, /* two for each namespace of an adapter, and room */
     MANIFEST_NOBODY = 65534,
 };
 
@@ -74,6 +77,7 @@ struct manifest {
     enum manifest_net net;
     uint32_t uid;
     uint32_t files;
+    uint32_t keep; /* 0: nothing */
     uint64_t memory_bytes;
     uint64_t privileges; /* bit N is Linux capability N */
     char *text;          /* what the strings above point into */

@@ -376,6 +376,15 @@ static cg_err word_files(struct parser *p, char **arg, uint32_t args)
     return e;
 }
 
+static cg_err word_keep(struct parser *p, char **arg, uint32_t args)
+{
+    uint64_t v = 0;
+    (void)args;
+    cg_err e = number(p, arg[0], 1, MANIFEST_KEEP_MAX, &v);
+    p->m->keep = (uint32_t)v;
+    return e;
+}
+
 static cg_err word_restart(struct parser *p, char **arg, uint32_t args)
 {
     static const char *const kinds[] = {"never", "always", NULL};
@@ -409,6 +418,7 @@ static const struct word words[] = {
     {"syscalls", "syscalls default [+NAME...]", 1, WORDS_MAX, true, word_syscalls},
     {"memory", "memory SIZE", 1, 1, true, word_memory},
     {"files", "files N", 1, 1, true, word_files},
+    {"keep", "keep N", 1, 1, true, word_keep},
     {"restart", "restart always|never", 1, 1, true, word_restart},
     {"walls", "walls all|none", 1, 1, true, word_walls},
 };
@@ -433,7 +443,7 @@ static cg_err parse_words(struct parser *p, char **word, uint32_t count)
     }
     return cg_fail(p->eb, CG_EBADFORMAT,
                    "unknown word '%.40s'; known are program offer socket use path net pids uid "
-                   "privilege syscalls memory files restart walls",
+                   "privilege syscalls memory files keep restart walls",
                    word[0]);
 }
 

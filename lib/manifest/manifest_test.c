@@ -34,7 +34,7 @@ static void a_full_manifest_is_read(void **state)
                      "net node\npids node\nuid 0\n"
                      "privilege chown fowner\n"
                      "syscalls default +mknodat +setfsuid\n"
-                     "memory 64M\nfiles 4096\nrestart never\nwalls none",
+                     "memory 64M\nfiles 4096\nkeep 8\nrestart never\nwalls none",
                      &m, &eb);
     assert_string_equal(eb.text, "");
     assert_int_equal(e, CG_OK);
@@ -61,6 +61,7 @@ static void a_full_manifest_is_read(void **state)
     assert_string_equal(m.syscall[1], "setfsuid");
     assert_int_equal(m.memory_bytes, 64 << 20);
     assert_int_equal(m.files, 4096);
+    assert_int_equal(m.keep, 8);
     assert_false(m.restart);
     assert_false(m.walled);
     manifest_fini(&m);
@@ -124,6 +125,7 @@ static const struct {
     {"program a\nmemory 12\n", "sample.manifest:2: '12' has no suffix"},
     {"program a\nmemory 99999999999999999999G\n", "is not a number from 1 to 1024"},
     {"program a\nmemory 0M\n", "sample.manifest:2: '0' is not a number"},
+    {"program a\nkeep 0\n", "sample.manifest:2: '0' is not a number from 1"},
     {"program a\nfiles 3\n", "sample.manifest:2: '3' is not a number from 16"},
     {"program a\nrestart sometimes\n", "sample.manifest:2: 'sometimes' is not one of"},
     {"program a\nuid 1\r\n", "not a text"},

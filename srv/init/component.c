@@ -70,12 +70,15 @@ void component_start(struct component *c)
                               .log_fd = c->log.write_fd};
     c->starts++;
     c->started_ms = init_now_ms();
-    cg_err e = sandbox_start(&s, &c->pid, &eb);
+    cg_err e = component_line_open(c, &eb);
+    e = e != CG_OK ? e : sandbox_start(&s, &c->pid, &eb);
+    component_line_passed(c);
     if (e == CG_OK) {
         c->state = COMPONENT_RUNNING;
         cg_log(CG_INFO, "%s runs (pid %d)", c->manifest.name, (int)c->pid);
         return;
     }
+    component_line_close(c);
     snprintf(c->why, sizeof c->why, "%s", eb.text);
     cg_log(CG_ERROR_LEVEL, "cannot start: %s", eb.text);
     wait_to_start(c);
@@ -121,6 +124,7 @@ void component_ended(struct component *c, int status)
     }
     c->pid = 0;
     uv_timer_stop(&c->pause);
+    component_line_close(c);
     init_log_drain(c->init, &c->log);
     if (c->init->stopping || !c->wanted || !c->manifest.restart) {
         cg_log(CG_INFO, "%s %s", name, c->why);

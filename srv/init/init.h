@@ -3,18 +3,21 @@
 #ifndef COGNU_INIT_H
 #define COGNU_INIT_H
 
+#include <cognu/keep.h>
 #include <cognu/sandbox.h>
 #include <uv.h>
 
 enum {
     INIT_COMPONENTS_MAX = 64,         /* a node has about fifteen */
+    INIT_FILES = 65536,               /* descriptors: its own few, and all that is kept */
     INIT_LOG_BYTES_MAX = 1024 * 1024, /* then NAME.log becomes NAME.log.1 */
     INIT_PAUSE_MS_MIN = 100,          /* before the second restart in a row; then doubling */
     INIT_PAUSE_MS_MAX = 5000,         /* a client's patience is 30 s */
     INIT_STEADY_MS = 10000,           /* a component that ran so long restarts at once */
     INIT_USERS_MS = 1000,             /* at stop: for the users' programs */
     INIT_STOP_MS = 2000,              /* at stop: for the components */
-    INIT_ARGV_MAX = MANIFEST_ARGS_MAX + 2 * (2 * MANIFEST_OFFERS_MAX + MANIFEST_SOCKETS_MAX) + 2,
+    INIT_ARGV_MAX =
+        MANIFEST_ARGS_MAX + 2 * (2 * MANIFEST_OFFERS_MAX + MANIFEST_SOCKETS_MAX + 1) + 2,
 };
 
 enum component_state {
@@ -44,7 +47,10 @@ struct component {
     char why[CG_DETAIL_BYTES]; /* how it last ended or why it did not start */
     uv_timer_t pause;
     struct init_log log;
-    int fd[SANDBOX_FDS_MAX]; /* its listening sockets, open for as long as init lives */
+    struct keep_shelf shelf;
+    struct init_line *line;  /* to the shelf, when running; NULL: its manifest asks for none */
+    int fd[SANDBOX_FDS_MAX]; /* its listening sockets, open for as long as init lives, and: */
+    uint32_t keep_at;        /* its end of the line, while it is started */
     uint32_t fds;
     char number[SANDBOX_FDS_MAX][8]; /* the text of their numbers in argv */
     char *argv[INIT_ARGV_MAX];
@@ -79,6 +85,12 @@ cg_err init_enter_node(struct init *in, struct cg_errbuf *eb);
 cg_err component_sockets(struct component *c, struct cg_errbuf *eb);
 
 cg_err init_listen(const char *path, int type, int *out, struct cg_errbuf *eb);
+
+/* keep.c: a new line to c's shelf, whose other end is in c->fd; when it has been passed; when c has
+ * ended. */
+cg_err component_line_open(struct component *c, struct cg_errbuf *eb);
+void component_line_passed(struct component *c);
+void component_line_close(struct component *c);
 
 /* service.c: serves init's own files on the loop. */
 cg_err init_serve(struct init *in, struct cg_errbuf *eb);

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -112,10 +113,21 @@ static cg_err start(struct init *in, struct cg_errbuf *eb)
     return CG_OK;
 }
 
+/* It holds the descriptors of all shelves; components get limits of their own. */
+static void raise_files(void)
+{
+    struct rlimit r;
+    if (getrlimit(RLIMIT_NOFILE, &r) == 0 && r.rlim_cur < INIT_FILES) {
+        r.rlim_cur = r.rlim_max < INIT_FILES ? r.rlim_max : INIT_FILES;
+        setrlimit(RLIMIT_NOFILE, &r);
+    }
+}
+
 int main(int argc, char **argv)
 {
     struct init *in = &the_init;
     struct cg_errbuf eb = {0};
+    raise_files();
     cg_log_init("init");
     signal(SIGPIPE, SIG_IGN);
     uv_loop_init(&in->loop);

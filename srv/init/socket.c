@@ -36,19 +36,25 @@ cg_err init_listen(const char *path, int type, int *out, struct cg_errbuf *eb)
     return CG_OK;
 }
 
-static cg_err add_socket(struct component *c, const char *option, const char *path, int type,
-                         uint32_t *args, struct cg_errbuf *eb)
+static void add_fd(struct component *c, const char *option, int fd, uint32_t *args)
 {
     cg_assert(c->fds < SANDBOX_FDS_MAX && *args + 2 < INIT_ARGV_MAX);
-    cg_err e = init_listen(path, type, &c->fd[c->fds], eb);
-    if (e != CG_OK) {
-        return e;
-    }
+    c->fd[c->fds] = fd;
     snprintf(c->number[c->fds], sizeof c->number[0], "%u", (unsigned)SANDBOX_FD_FIRST + c->fds);
     c->argv[(*args)++] = (char *)option;
     c->argv[(*args)++] = c->number[c->fds];
     c->fds++;
-    return CG_OK;
+}
+
+static cg_err add_socket(struct component *c, const char *option, const char *path, int type,
+                         uint32_t *args, struct cg_errbuf *eb)
+{
+    int fd;
+    cg_err e = init_listen(path, type, &fd, eb);
+    if (e == CG_OK) {
+        add_fd(c, option, fd, args);
+    }
+    return e;
 }
 
 static const char *argument(const struct init *in, const char *arg)
@@ -83,6 +89,11 @@ cg_err component_sockets(struct component *c, struct cg_errbuf *eb)
     for (uint32_t i = 0; e == CG_OK && i < m->sockets; i++) {
         const struct manifest_socket *s = &m->socket[i];
         e = add_socket(c, s->option, s->path, s->seqpacket ? SOCK_SEQPACKET : SOCK_STREAM, &n, eb);
+    }
+    if (e == CG_OK && m->keep > 0) {
+        c->keep_at = c->fds;
+        add_fd(c, "--keep", -1, &n); /* each start has its own */
+        keep_shelf_init(&c->shelf, m->keep, m->memory_bytes);
     }
     c->argv[n] = NULL;
     return e == CG_OK ? e : cg_context(eb, e, "%s", m->name);
