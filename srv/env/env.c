@@ -1,6 +1,11 @@
 /* env: the environment as files, one a variable, shared by all who attach. Reading gives the value,
  * writing sets it, removing unsets it. Values are bytes; a shell's list is its elements, each ended
- * by NUL, as in Plan 9. */
+ * by NUL, as in Plan 9.
+ *
+ * Each variable is a record of a book that init keeps, so the environment outlives this process: a
+ * change is in the book before it is answered. */
+#include <cognu/book.h>
+#include <cognu/keep.h>
 #include <cognu/ninep_uv.h>
 #include <cognu/synth.h>
 
@@ -10,7 +15,10 @@
 enum {
     VARS_MAX = 4096,         /* an environment is small; more is a mistake or an attack */
     VALUE_BYTES_MAX = 65536, /* half of what Linux takes for one string of execve */
+    BOOK_VERSION = 1,
+    RECORD_VAR = 1, /* a: id, b: bytes of the name; the name, then the value */
 };
+#define BOOK_BYTES (UINT64_C(64) << 20)
 
 enum { KIND_ROOT, KIND_VAR, KINDS };
 
@@ -19,12 +27,14 @@ struct var {
     uint64_t id;
     char *name;
     struct cg_str value;
+    void *saved; /* its record */
 };
 
 struct environment {
     struct cg_list vars; /* in the order of their making */
     uint64_t last_id;
     uint32_t count;
+    struct book *book;
 };
 
 static struct environment the_env;
@@ -76,11 +86,69 @@ static cg_err find_var(struct synth *s, uint64_t dir, const char *name, uint64_t
     return v ? CG_OK : CG_ENOENT;
 }
 
+/* v's record with that value; false: there is no room, and the old one stays. */
+static bool save(struct var *v, const struct cg_str *value)
+{
+    size_t name = strlen(v->name);
+    uint8_t *new = book_add(the_env.book, RECORD_VAR, v->id, name, (uint32_t)(name + value->len));
+    if (!new) {
+        return false;
+    }
+    memcpy(new, v->name, name);
+    if (value->len) {
+        memcpy(new + name, value->data, value->len);
+    }
+    if (v->saved) {
+        book_drop(the_env.book, v->saved);
+    }
+    v->saved = new;
+    book_commit(the_env.book);
+    return true;
+}
+
+/* value, which is taken, becomes v's. */
+static cg_err set_value(struct var *v, struct cg_str *value, struct cg_errbuf *eb)
+{
+    if (!save(v, value)) {
+        cg_str_fini(value);
+        return cg_fail(eb, CG_ENOSPC, "the environment is full: %llu bytes are kept",
+                       (unsigned long long)book_bytes(the_env.book));
+    }
+    cg_str_fini(&v->value);
+    v->value = *value;
+    return CG_OK;
+}
+
 static void free_var(struct var *v)
 {
+    if (v->saved) {
+        book_drop(the_env.book, v->saved);
+        book_commit(the_env.book);
+    }
     cg_str_fini(&v->value);
     cg_free(v->name);
     cg_free(v);
+}
+
+static struct var *add_var(struct cg_span name, uint64_t id)
+{
+    struct var *v = cg_zalloc(sizeof *v);
+    char *copy = v ? cg_strndup((const char *)name.data, name.len) : NULL;
+    if (!copy) {
+        cg_free(v);
+        return NULL;
+    }
+    *v = (struct var){.id = id, .name = copy};
+    cg_list_push(&the_env.vars, &v->link);
+    the_env.count++;
+    return v;
+}
+
+static void drop_var(struct var *v)
+{
+    cg_list_del(&v->link);
+    the_env.count--;
+    free_var(v);
 }
 
 static cg_err create_var(struct synth_handle *dir, const char *name, uint32_t mode, uint16_t *kind,
@@ -93,15 +161,16 @@ static cg_err create_var(struct synth_handle *dir, const char *name, uint32_t mo
     if (the_env.count == VARS_MAX) {
         return cg_fail(eb, CG_ELIMIT, "the environment already has %d variables", VARS_MAX);
     }
-    struct var *v = cg_zalloc(sizeof *v);
-    char *copy = v ? cg_strdup(name) : NULL;
-    if (!copy) {
-        cg_free(v);
+    struct var *v = add_var(cg_span_of(name), ++the_env.last_id);
+    if (!v) {
         return CG_ENOMEM;
     }
-    *v = (struct var){.id = ++the_env.last_id, .name = copy};
-    cg_list_push(&the_env.vars, &v->link);
-    the_env.count++;
+    struct cg_str empty = {0};
+    cg_err e = set_value(v, &empty, eb);
+    if (e) {
+        drop_var(v);
+        return e;
+    }
     *kind = KIND_VAR;
     *id = v->id;
     return CG_OK;
@@ -114,9 +183,7 @@ static cg_err remove_var(struct synth_handle *dir, const char *name, struct cg_e
     if (!v) {
         return cg_fail(eb, CG_ENOENT, "no variable '%s'", name);
     }
-    cg_list_del(&v->link);
-    the_env.count--;
-    free_var(v);
+    drop_var(v);
     return CG_OK;
 }
 
@@ -126,10 +193,9 @@ static cg_err open_var(struct synth_handle *h, uint32_t flags, struct cg_errbuf 
     if (!v) {
         return cg_fail(eb, CG_ESTALE, "the variable was removed");
     }
-    if (flags & NINEP_OPEN_TRUNC) {
-        v->value.len = 0;
-    }
-    return CG_OK;
+    struct cg_str empty = {0};
+    bool cut = flags & NINEP_OPEN_TRUNC && v->value.len > 0;
+    return cut ? set_value(v, &empty, eb) : CG_OK;
 }
 
 static cg_err read_var(struct synth_handle *h, struct cg_str *out, struct cg_errbuf *eb)
@@ -141,16 +207,23 @@ static cg_err read_var(struct synth_handle *h, struct cg_str *out, struct cg_err
     return cg_str_add(out, v->value.data, v->value.len);
 }
 
-/* Makes the value at least size bytes long. */
-static cg_err lengthen(struct var *v, uint64_t size, struct cg_errbuf *eb)
+/* A copy of the first keep bytes of v's value, lengthened with zeroes to size. */
+static cg_err copy_value(const struct var *v, size_t keep, uint64_t size, struct cg_str *out,
+                         struct cg_errbuf *eb)
 {
+    static const char zero[256];
     if (size > VALUE_BYTES_MAX) {
         return cg_fail(eb, CG_EFBIG, "a variable holds at most %d bytes", VALUE_BYTES_MAX);
     }
-    static const char zero[1];
-    cg_err e = CG_OK;
-    while (!e && v->value.len < size) {
-        e = cg_str_add(&v->value, zero, 1);
+    *out = (struct cg_str){0};
+    keep = keep < v->value.len ? keep : v->value.len;
+    cg_err e = keep > 0 ? cg_str_add(out, v->value.data, keep) : CG_OK;
+    while (!e && out->len < size) {
+        size_t more = size - out->len < sizeof zero ? size - out->len : sizeof zero;
+        e = cg_str_add(out, zero, more);
+    }
+    if (e) {
+        cg_str_fini(out);
     }
     return e;
 }
@@ -158,31 +231,28 @@ static cg_err lengthen(struct var *v, uint64_t size, struct cg_errbuf *eb)
 static cg_err resize_var(struct synth_handle *h, uint64_t size, struct cg_errbuf *eb)
 {
     struct var *v = by_id(h->id);
+    struct cg_str value;
     if (!v) {
         return cg_fail(eb, CG_ESTALE, "the variable was removed");
     }
-    if (size < v->value.len) {
-        v->value.len = (size_t)size;
-    }
-    return lengthen(v, size, eb);
+    cg_err e =
+        copy_value(v, size < VALUE_BYTES_MAX ? (size_t)size : VALUE_BYTES_MAX, size, &value, eb);
+    return e ? e : set_value(v, &value, eb);
 }
 
 static cg_err put_value(struct var *v, uint64_t offset, struct cg_span data, struct cg_errbuf *eb)
 {
+    struct cg_str value;
     uint64_t end = offset < VALUE_BYTES_MAX ? offset + data.len : UINT64_MAX;
-    cg_err e = end > VALUE_BYTES_MAX ? lengthen(v, end, eb) : lengthen(v, offset, eb);
+    uint64_t size = end > v->value.len ? end : v->value.len;
+    cg_err e = copy_value(v, v->value.len, size, &value, eb);
     if (e) {
         return e;
     }
-    size_t over = v->value.len - (size_t)offset;
-    over = over < data.len ? over : data.len;
-    if (data.len > over) {
-        e = cg_str_add(&v->value, data.data + over, data.len - over);
+    if (data.len > 0) {
+        memcpy(value.data + offset, data.data, data.len);
     }
-    if (!e && over) {
-        memcpy(v->value.data + offset, data.data, over);
-    }
-    return e;
+    return set_value(v, &value, eb);
 }
 
 static void write_var(struct synth_handle *h, struct ninep_req *r)
@@ -219,9 +289,78 @@ static const struct synth_kind kinds[KINDS] = {
                   .size = size_of_var},
 };
 
+static cg_err adopt_var(void *record, struct cg_errbuf *eb)
+{
+    const struct book_head *h = book_head(the_env.book, record);
+    struct cg_span name = {record, (uint32_t)h->b};
+    if (h->kind != RECORD_VAR || h->b > h->len || h->len - h->b > VALUE_BYTES_MAX ||
+        !cg_name_ok(name) || h->a == 0) {
+        return cg_fail(eb, CG_EBADFORMAT, "variable %llu is damaged", (unsigned long long)h->a);
+    }
+    struct var *v = add_var(name, h->a);
+    if (!v) {
+        return CG_ENOMEM;
+    }
+    v->saved = record;
+    the_env.last_id = h->a > the_env.last_id ? h->a : the_env.last_id;
+    return h->len > h->b
+               ? cg_str_add(&v->value, (const uint8_t *)record + h->b, h->len - (size_t)h->b)
+               : CG_OK;
+}
+
+/* The list is in the order of the ids, the book in none. Most come in order: the place of one is
+ * looked for from the end. */
+static void sort_vars(void)
+{
+    struct cg_list all = the_env.vars;
+    if (cg_list_empty(&the_env.vars)) {
+        return;
+    }
+    all.next->prev = all.prev->next = &all;
+    cg_list_init(&the_env.vars);
+    while (!cg_list_empty(&all)) {
+        struct var *v = CG_CONTAINER(all.next, struct var, link);
+        struct cg_list *at = the_env.vars.prev;
+        cg_list_del(&v->link);
+        while (at != &the_env.vars && CG_CONTAINER(at, struct var, link)->id > v->id) {
+            at = at->prev;
+        }
+        cg_list_push_front(at, &v->link);
+    }
+}
+
+static cg_err adopt(struct keep *k, struct cg_errbuf *eb)
+{
+    const struct book_config c = {.kind = "env", .version = BOOK_VERSION, .bytes = BOOK_BYTES};
+    uint64_t cursor = 0;
+    void *record;
+    cg_err e = keep_book(k, "vars", &c, false, &the_env.book, eb);
+    while (!e && (record = book_next(the_env.book, &cursor))) {
+        e = adopt_var(record, eb);
+    }
+    if (e == CG_EBADFORMAT) {
+        while (!cg_list_empty(&the_env.vars)) { /* without a commit: nothing is taken away */
+            struct var *v = CG_CONTAINER(the_env.vars.next, struct var, link);
+            v->saved = NULL;
+            drop_var(v);
+        }
+        book_free(the_env.book);
+        e = keep_book(k, "vars", &c, true, &the_env.book, eb);
+    }
+    sort_vars();
+    return e;
+}
+
 int main(int argc, char **argv)
 {
+    struct cg_errbuf eb = {0};
     cg_log_init("env");
     cg_list_init(&the_env.vars);
+    struct keep *k = keep_from_args(&argc, argv);
+    cg_err e = adopt(k, &eb);
+    if (e) {
+        cg_log(CG_ERROR_LEVEL, "cannot start: %s", eb.text[0] ? eb.text : cg_err_meaning(e));
+        return 1;
+    }
     return synth_serve_main(argc, argv, "env", kinds, KINDS);
 }

@@ -68,7 +68,7 @@ void ram_setattr(struct ninep_req *r)
         e = ram_set_size(n, t->size, &r->eb);
     }
     if (e != CG_OK) {
-        ninep_respond(r, e);
+        ram_respond(r, e);
         return;
     }
     if ((t->valid & (NINEP_SETATTR_OWNER | NINEP_SETATTR_GROUP)) != 0) {
@@ -90,7 +90,7 @@ void ram_setattr(struct ninep_req *r)
         n->mtime = (t->valid & NINEP_SETATTR_MTIME) != 0 ? (uint64_t)t->mtime : n->ctime;
     }
     ram_attr(r->fid, n, &r->r.setattr.attr);
-    ninep_respond(r, CG_OK);
+    ram_respond(r, CG_OK);
 }
 
 void ram_readlink(struct ninep_req *r)
@@ -126,6 +126,7 @@ static void remove_xattr(struct ram_node *n, struct ram_xattr **at)
     struct ram_xattr *x = *at;
     *at = x->next;
     n->xattr_bytes -= xattr_bytes(x);
+    ram_unsave(n->fs, x->saved);
     ram_uncharge(n->fs, xattr_bytes(x));
     cg_free(x);
 }
@@ -203,6 +204,40 @@ void ram_xattrget(struct ninep_req *r)
     ninep_respond(r, e);
 }
 
+/* Not yet in a list, nor counted. */
+static struct ram_xattr *new_xattr(uint32_t name_len, uint32_t value_len)
+{
+    uint64_t bytes = sizeof(struct ram_xattr) + name_len + (uint64_t)value_len;
+    struct ram_xattr *x = cg_alloc(bytes);
+    if (x != NULL) {
+        x->name_len = name_len;
+        x->value_len = value_len;
+        x->saved = NULL;
+    }
+    return x;
+}
+
+static void push_xattr(struct ram_node *n, struct ram_xattr *x)
+{
+    x->next = n->xattrs;
+    n->xattrs = x;
+    n->xattr_bytes += xattr_bytes(x);
+}
+
+cg_err ram_xattr_adopt(struct ram_node *n, void *saved)
+{
+    const struct book_head *h = book_head(n->fs->book, saved);
+    struct ram_xattr *x = new_xattr((uint32_t)h->b, h->len - (uint32_t)h->b);
+    if (x == NULL || !ram_charge(n->fs, xattr_bytes(x))) {
+        cg_free(x);
+        return CG_ENOMEM;
+    }
+    memcpy(x->bytes, saved, h->len);
+    x->saved = saved;
+    push_xattr(n, x);
+    return CG_OK;
+}
+
 static cg_err set_xattr(struct ram_node *n, const struct ninep_txattrset *t, struct cg_errbuf *eb)
 {
     struct ram_xattr **at = find_xattr(n, t->name);
@@ -226,23 +261,25 @@ static cg_err set_xattr(struct ram_node *n, const struct ninep_txattrset *t, str
     if (!ram_charge(n->fs, bytes)) {
         return ram_no_space(n->fs, eb);
     }
-    struct ram_xattr *x = cg_alloc(bytes);
-    if (x == NULL) {
+    struct ram_xattr *x = new_xattr(t->name.len, t->value.len);
+    if (x != NULL) {
+        x->saved =
+            book_add(n->fs->book, RAM_KIND_XATTR, n->file, t->name.len, t->name.len + t->value.len);
+    }
+    if (x == NULL || x->saved == NULL) {
+        cg_free(x);
         ram_uncharge(n->fs, bytes);
         return cg_fail(eb, CG_ENOMEM, "no memory for an attribute");
     }
     if (*at != NULL) {
         remove_xattr(n, at);
     }
-    x->name_len = t->name.len;
-    x->value_len = t->value.len;
     memcpy(x->bytes, t->name.data, t->name.len);
     if (t->value.len > 0) {
         memcpy(x->bytes + t->name.len, t->value.data, t->value.len);
     }
-    x->next = n->xattrs;
-    n->xattrs = x;
-    n->xattr_bytes += (uint32_t)bytes;
+    memcpy(x->saved, x->bytes, t->name.len + t->value.len);
+    push_xattr(n, x);
     return CG_OK;
 }
 
@@ -257,5 +294,5 @@ void ram_xattrset(struct ninep_req *r)
         ram_touch(n, RAM_CTIME);
         ram_attr(r->fid, n, &r->r.xattrset.attr);
     }
-    ninep_respond(r, e);
+    ram_respond(r, e);
 }

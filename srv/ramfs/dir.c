@@ -12,7 +12,8 @@ enum {
 
 static uint64_t entry_bytes(uint32_t len)
 {
-    return sizeof(struct ram_entry) + len + SHARE_BYTES;
+    return sizeof(struct ram_entry) + sizeof(struct ram_saved_name) + 2 * (uint64_t)len +
+           SHARE_BYTES;
 }
 
 /* FNV-1a (G. Fowler, L. C. Noll, K.-P. Vo) from a random start. */
@@ -89,12 +90,10 @@ static cg_err grow_places(struct ram_dir *dir)
     return CG_OK;
 }
 
-cg_err ram_dir_prepare(struct ram_node *d, struct cg_span name, struct ram_entry **out,
-                       struct cg_errbuf *eb)
+/* A new entry, with room for it in d and its bytes charged. */
+static cg_err new_entry(struct ram_node *d, struct cg_span name, struct ram_entry **out,
+                        struct cg_errbuf *eb)
 {
-    if (d->nlink == 0) {
-        return cg_fail(eb, CG_ENOENT, "the directory was removed");
-    }
     if (!ram_charge(d->fs, entry_bytes(name.len))) {
         return ram_no_space(d->fs, eb);
     }
@@ -111,18 +110,66 @@ cg_err ram_dir_prepare(struct ram_node *d, struct cg_span name, struct ram_entry
     return CG_OK;
 }
 
+cg_err ram_dir_prepare(struct ram_node *d, struct cg_span name, struct ram_entry **out,
+                       struct cg_errbuf *eb)
+{
+    struct ram_entry *e = NULL;
+    if (d->nlink == 0) {
+        return cg_fail(eb, CG_ENOENT, "the directory was removed");
+    }
+    cg_err err = new_entry(d, name, &e, eb);
+    if (err != CG_OK) {
+        return err;
+    }
+    e->saved =
+        book_add(d->fs->book, RAM_KIND_NAME, d->file, 0, (uint32_t)sizeof *e->saved + name.len);
+    if (e->saved == NULL) {
+        ram_dir_cancel(d, e);
+        d->fs->starved = true;
+        return ram_no_space(d->fs, eb);
+    }
+    memcpy(e->saved->name, name.data, name.len);
+    *out = e;
+    return CG_OK;
+}
+
+cg_err ram_dir_adopt(struct ram_node *d, struct ram_saved_name *saved, struct ram_entry **out)
+{
+    uint32_t len = book_head(d->fs->book, saved)->len - (uint32_t)sizeof *saved;
+    struct cg_span name = {(const uint8_t *)saved->name, len};
+    cg_err e = new_entry(d, name, out, NULL);
+    if (e == CG_OK) {
+        (*out)->saved = saved;
+    }
+    return e;
+}
+
 void ram_dir_cancel(struct ram_node *d, struct ram_entry *e)
 {
     ram_uncharge(d->fs, entry_bytes(e->len));
+    ram_unsave(d->fs, e->saved);
     cg_free(e);
 }
 
+void ram_dir_point(struct ram_entry *e, struct ram_node *n)
+{
+    e->node = n;
+    ram_save_file(e, n);
+}
+
+/* A name that was adopted keeps its cookie: what its record says. */
 void ram_dir_insert(struct ram_node *d, struct ram_entry *e, struct ram_node *n)
 {
     struct ram_dir *dir = &d->dir;
+    struct book_head *h = book_head(d->fs->book, e->saved);
     cg_assert(dir->places < dir->place_cap);
+    bool adopted = h->b != 0;
     e->node = n;
-    e->cookie = ++d->fs->cookie_last;
+    if (!adopted) {
+        h->b = ++d->fs->cookie_last;
+        ram_save_file(e, n);
+    }
+    e->cookie = h->b;
     e->chain = dir->bucket[e->hash & (dir->buckets - 1)];
     dir->bucket[e->hash & (dir->buckets - 1)] = e;
     dir->place[dir->places++] = (struct ram_place){e->cookie, e};
@@ -131,6 +178,10 @@ void ram_dir_insert(struct ram_node *d, struct ram_entry *e, struct ram_node *n)
     if (S_ISDIR(n->mode)) {
         n->dir.parent = d;
         d->nlink++;
+    }
+    if (!adopted) {
+        ram_dirty(n);
+        ram_dirty(d);
     }
 }
 
@@ -169,6 +220,8 @@ void ram_dir_remove(struct ram_node *d, struct ram_entry *e)
         e->node->dir.parent = NULL;
         d->nlink--;
     }
+    ram_dirty(e->node);
+    ram_dirty(d);
     ram_dir_cancel(d, e);
 }
 

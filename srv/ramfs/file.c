@@ -34,7 +34,7 @@ void ram_copy_out(const struct ram_node *n, uint64_t offset, uint8_t *out, uint6
 /* Zeroes a part of one page, if the page is there. */
 static void zero_part(struct ram_node *n, uint64_t from, uint64_t to)
 {
-    uint8_t *page = from < to ? ram_pages_find(&n->pages, from / RAM_PAGE_BYTES) : NULL;
+    uint8_t *page = from < to ? ram_pages_own(n->fs, &n->pages, from / RAM_PAGE_BYTES) : NULL;
     if (page != NULL) {
         memset(page + from % RAM_PAGE_BYTES, 0, to - from);
     }
@@ -81,7 +81,8 @@ cg_err ram_write_at(struct ram_node *n, uint64_t offset, struct cg_span data, ui
     while (*done < data.len) {
         uint64_t to = offset + *done, at = to % RAM_PAGE_BYTES;
         uint32_t part = (uint32_t)min_u64(data.len - *done, RAM_PAGE_BYTES - at);
-        uint8_t *page = ram_pages_make(n->fs, &n->pages, to / RAM_PAGE_BYTES);
+        uint8_t *page =
+            ram_pages_make(n->fs, &n->pages, to / RAM_PAGE_BYTES, part == RAM_PAGE_BYTES);
         if (page == NULL) {
             break;
         }
@@ -145,7 +146,7 @@ void ram_open(struct ninep_req *r)
     if (e == CG_OK) {
         ram_attr(r->fid, n, &r->r.open.attr);
     }
-    ninep_respond(r, e);
+    ram_respond(r, e);
 }
 
 void ram_read(struct ninep_req *r)
@@ -179,7 +180,7 @@ void ram_write(struct ninep_req *r)
         changed(r->fid, n);
     }
     ram_attr(r->fid, n, &r->r.write.attr);
-    ninep_respond(r, e);
+    ram_respond(r, e);
 }
 
 /* Gives every page of the range memory, so that later writes to it cannot fail. */
@@ -191,7 +192,8 @@ static cg_err fill(struct ram_node *n, uint64_t from, uint64_t to, struct cg_err
         return ram_no_space(n->fs, eb); /* before the loop spends the rest */
     }
     for (uint64_t i = first; i < end; i++) {
-        if (ram_pages_make(n->fs, &n->pages, i) == NULL) {
+        if (ram_pages_find(&n->pages, i) == NULL &&
+            ram_pages_make(n->fs, &n->pages, i, true) == NULL) {
             return ram_no_space(n->fs, eb);
         }
     }
@@ -231,7 +233,7 @@ void ram_allocate(struct ninep_req *r)
         changed(r->fid, n); /* a refusal half-way has changed blocks */
     }
     ram_attr(r->fid, n, &r->r.allocate.attr);
-    ninep_respond(r, e);
+    ram_respond(r, e);
 }
 
 void ram_seek(struct ninep_req *r)
@@ -298,5 +300,5 @@ void ram_copy(struct ninep_req *r)
         changed(r->newfid, to);
     }
     ram_attr(r->newfid, to, &r->r.copy.attr);
-    ninep_respond(r, e);
+    ram_respond(r, e);
 }

@@ -1,5 +1,7 @@
 /* ramfs: the program. Options of its own are taken here, the common ones by secure_serve_main. */
 #include "ramfs.h"
+#include <cognu/book.h>
+#include <cognu/keep.h>
 #include <cognu/secure_uv.h>
 #include <errno.h>
 #include <stdio.h>
@@ -47,11 +49,33 @@ static bool parse_option(struct ramfs_config *c, const char *name, const char *v
     return *value != '\0' && *end == '\0';
 }
 
+/* The tree that a predecessor left, else an empty one. */
+static cg_err open_tree(struct ramfs_config *c, struct keep *k, struct ramfs **fs,
+                        struct cg_errbuf *eb)
+{
+    const struct book_config book = {
+        .kind = RAMFS_BOOK, .version = RAMFS_BOOK_VERSION, .bytes = ramfs_book_bytes(c->bytes_max)};
+    cg_err e = keep_book(k, "tree", &book, false, &c->book, eb);
+    bool adopted = e == CG_OK && book_adopted(c->book);
+    e = e != CG_OK ? e : ramfs_new(c, fs, eb);
+    if (e == CG_EBADFORMAT) {
+        adopted = false;
+        e = keep_book(k, "tree", &book, true, &c->book, eb);
+        e = e != CG_OK ? e : ramfs_new(c, fs, eb);
+    }
+    if (adopted) {
+        cg_log(CG_INFO, "goes on with %llu bytes of files", (unsigned long long)ramfs_bytes(*fs));
+    }
+    return e;
+}
+
 int main(int argc, char **argv)
 {
     struct ramfs_config c = {
         .env = &cg_env_real, .owner = HOST_USER | geteuid(), .group = HOST_USER | getegid()};
     struct ramfs *fs;
+    struct cg_errbuf eb = {0};
+    struct keep *keep = keep_from_args(&argc, argv);
     int kept = 1;
     for (int i = 1; i < argc; i++) {
         bool own = strcmp(argv[i], "--bytes-max") == 0 || strcmp(argv[i], "--root-mode") == 0 ||
@@ -69,12 +93,15 @@ int main(int argc, char **argv)
     }
     argv[kept] = NULL;
     cg_log_init("ramfs");
-    if (ramfs_new(&c, &fs) != CG_OK) {
-        return refuse("no memory for the tree");
+    cg_err e = open_tree(&c, keep, &fs, &eb);
+    if (e != CG_OK) {
+        cg_log(CG_ERROR_LEVEL, "cannot start: %s", eb.text);
+        return 1;
     }
     struct ninep_server_config config = {
         .name = "ramfs", .ops = &ramfs_ops, .aux = fs, .env = &cg_env_real};
     int status = secure_serve_main(kept, argv, &config);
     ramfs_free(fs);
+    keep_free(keep);
     return status;
 }

@@ -76,6 +76,15 @@ static cg_err set_target(struct ram_node *n, struct cg_span target, struct cg_er
         ram_uncharge(n->fs, target.len);
         return cg_fail(eb, CG_ENOMEM, "no memory for a link's target");
     }
+    n->saved_target = book_add(n->fs->book, RAM_KIND_TARGET, n->file, 0, target.len);
+    if (n->saved_target == NULL) {
+        ram_uncharge(n->fs, target.len);
+        cg_free(n->target);
+        n->target = NULL;
+        n->fs->starved = true;
+        return ram_no_space(n->fs, eb);
+    }
+    memcpy(n->saved_target, target.data, target.len);
     n->size = target.len;
     return CG_OK;
 }
@@ -166,7 +175,7 @@ void ram_create(struct ninep_req *r)
             ram_fid_set(r->newfid, n);
         }
     }
-    ninep_respond(r, e);
+    ram_respond(r, e);
 }
 
 /* ---- put ----------------------------------------------------------------------------------- */
@@ -190,7 +199,7 @@ static cg_err check_put(struct ninep_req *r, struct ram_node *d, const struct ra
 static void replace(struct ram_entry *entry, struct ram_node *n)
 {
     struct ram_node *old = entry->node;
-    entry->node = n;
+    ram_dir_point(entry, n);
     n->nlink++;
     old->nlink--;
     ram_touch(old, RAM_CTIME);
@@ -221,7 +230,7 @@ void ram_put(struct ninep_req *r)
         if (n != NULL) {
             ram_node_drop(n);
         }
-        ninep_respond(r, e);
+        ram_respond(r, e);
         return;
     }
     if (old != NULL) {
@@ -232,7 +241,7 @@ void ram_put(struct ninep_req *r)
     ram_touch(d, RAM_MTIME | RAM_CTIME);
     ram_attr(r->fid, n, &r->r.put.attr);
     ram_attr(r->fid, d, &r->r.put.dir);
-    ninep_respond(r, CG_OK);
+    ram_respond(r, CG_OK);
 }
 
 /* ---- remove -------------------------------------------------------------------------------- */
@@ -289,7 +298,7 @@ void ram_remove(struct ninep_req *r)
         ram_touch(d, RAM_MTIME | RAM_CTIME);
         ram_attr(r->fid, d, &r->r.remove.dir);
     }
-    ninep_respond(r, e);
+    ram_respond(r, e);
 }
 
 /* ---- link ---------------------------------------------------------------------------------- */
@@ -319,7 +328,7 @@ void ram_link(struct ninep_req *r)
         ram_attr(r->fid, n, &r->r.link.attr);
         ram_attr(r->newfid, d, &r->r.link.dir);
     }
-    ninep_respond(r, e);
+    ram_respond(r, e);
 }
 
 /* ---- rename -------------------------------------------------------------------------------- */
@@ -398,8 +407,8 @@ static cg_err exchange(struct ninep_req *r, struct ram_node *d, struct ram_entry
         return e;
     }
     struct ram_node *n = a->node;
-    a->node = b->node;
-    b->node = n;
+    ram_dir_point(a, b->node);
+    ram_dir_point(b, n);
     set_parent(b->node, d, to);
     set_parent(a->node, to, d);
     ram_touch(a->node, RAM_CTIME);
@@ -429,7 +438,7 @@ static cg_err move(struct ninep_req *r, struct ram_node *d, struct ram_entry *a,
         ram_dir_insert(to, entry, n);
     } else {
         struct ram_node *old = b->node;
-        b->node = n;
+        ram_dir_point(b, n);
         n->nlink++;
         old->nlink--;
         if (S_ISDIR(n->mode)) {
@@ -494,5 +503,5 @@ void ram_rename(struct ninep_req *r)
         ram_attr(r->newfid, to, &r->r.rename.newdir);
         ram_attr(r->fid, n, &r->r.rename.attr);
     }
-    ninep_respond(r, e);
+    ram_respond(r, e);
 }

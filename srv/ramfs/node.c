@@ -3,7 +3,7 @@
 #include <string.h>
 
 /* A node is counted with this, whatever the allocator takes. */
-enum { NODE_BYTES = sizeof(struct ram_node), BLOCK_BYTES = 512, BLKSIZE = 65536 };
+enum { NODE_BYTES = RAM_NODE_BYTES, BLOCK_BYTES = 512, BLKSIZE = 65536 };
 
 bool ram_charge(struct ramfs *fs, uint64_t bytes)
 {
@@ -54,10 +54,16 @@ cg_err ram_node_new(struct ramfs *fs, uint32_t mode, uint64_t owner, uint64_t gr
         return cg_fail(eb, CG_ENOMEM, "no memory for a new file");
     }
     n->fs = fs;
-    n->file = ++fs->file_last;
+    cg_list_init(&n->dirty);
+    n->file = n->pages.file = ++fs->file_last;
     n->mode = mode;
     n->owner = owner;
     n->group = group;
+    if (!ram_save_node(n)) {
+        cg_free(n);
+        ram_uncharge(fs, NODE_BYTES);
+        return ram_no_space(fs, eb);
+    }
     fs->files++;
     ram_touch(n, RAM_MTIME | RAM_CTIME);
     n->atime = n->btime = n->mtime;
@@ -71,6 +77,9 @@ void ram_node_drop(struct ram_node *n)
         return;
     }
     struct ramfs *fs = n->fs;
+    cg_list_del(&n->dirty);
+    ram_unsave(fs, n->saved);
+    ram_unsave(fs, n->saved_target);
     if (n->target != NULL) {
         ram_uncharge(fs, n->size);
         cg_free(n->target);
@@ -105,6 +114,7 @@ void ram_touch(struct ram_node *n, int times)
         n->ctime = now;
     }
     n->change = ++n->fs->change_last;
+    ram_dirty(n);
 }
 
 void ram_id(const struct ram_node *n, struct ninep_xqid *id)

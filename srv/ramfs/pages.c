@@ -1,28 +1,48 @@
 /* The pages of one regular file: a tree of tables, RAM_FAN ways, as high as the highest page needs.
  * Tables and pages are counted against the file system's bytes alike, so that a sparse file cannot
  * grow tables for nothing. An empty table is freed at once; the height never shrinks until the tree
- * is empty.
+ * is empty. Pages are records of the book, tables are not: a successor makes them anew.
  */
 #include "ram.h"
 #include <string.h>
 
-uint8_t *ram_page_get(struct ramfs *fs)
+uint8_t *ram_page_get(struct ramfs *fs, uint64_t file, uint64_t index)
 {
     if (!ram_charge(fs, RAM_PAGE_BYTES)) {
         return NULL;
     }
-    uint8_t *page = cg_zalloc(RAM_PAGE_BYTES);
+    uint8_t *page = book_add(fs->book, RAM_KIND_PAGE, file, index, RAM_PAGE_BYTES);
     if (page == NULL) {
         ram_uncharge(fs, RAM_PAGE_BYTES);
         fs->starved = true;
     }
+    fs->changed = true;
     return page;
 }
 
 void ram_page_put(struct ramfs *fs, uint8_t *page)
 {
-    cg_free(page);
+    ram_unsave(fs, page);
     ram_uncharge(fs, RAM_PAGE_BYTES);
+}
+
+/* A page that is committed is not written: its successor takes its place with the next commit. */
+static uint8_t *own(struct ramfs *fs, uint8_t *page, bool whole)
+{
+    const struct book_head *h = book_head(fs->book, page);
+    if (h->born == book_now(fs->book)) {
+        return page;
+    }
+    uint8_t *copy = book_add(fs->book, RAM_KIND_PAGE, h->a, h->b, RAM_PAGE_BYTES);
+    if (copy == NULL) {
+        fs->starved = true;
+        return NULL;
+    }
+    if (!whole) {
+        memcpy(copy, page, RAM_PAGE_BYTES);
+    }
+    ram_unsave(fs, page);
+    return copy;
 }
 
 static struct ram_table *table_new(struct ramfs *fs)
@@ -114,32 +134,83 @@ static void prune(struct ramfs *fs, struct ram_pages *p, uint64_t index)
     }
 }
 
-uint8_t *ram_pages_make(struct ramfs *fs, struct ram_pages *p, uint64_t index)
+/* The slot of index, with the tables on its way made; NULL: no space. */
+static void **place(struct ramfs *fs, struct ram_pages *p, uint64_t index, struct ram_table **above)
 {
     cg_assert(index < RAM_FILE_BYTES_MAX / RAM_PAGE_BYTES);
+    *above = NULL;
     if (!grow(fs, p, index)) {
         return NULL;
     }
     void **at = &p->root;
-    struct ram_table *above = NULL;
-    for (uint32_t h = p->height;; h--) {
+    for (uint32_t h = p->height; h > 0; h--) {
         if (*at == NULL) {
-            *at = h > 0 ? (void *)table_new(fs) : (void *)ram_page_get(fs);
+            *at = table_new(fs);
             if (*at == NULL) {
                 prune(fs, p, index);
                 return NULL;
             }
-            if (above != NULL) {
-                above->used++;
+            if (*above != NULL) {
+                (*above)->used++;
             }
-            p->count += h == 0;
         }
-        if (h == 0) {
-            return *at;
-        }
-        above = *at;
-        at = &above->slot[slot_of(index, h)];
+        *above = *at;
+        at = &(*above)->slot[slot_of(index, h)];
     }
+    return at;
+}
+
+static void put_at(struct ram_pages *p, void **at, struct ram_table *above, uint8_t *page)
+{
+    *at = page;
+    p->count++;
+    if (above != NULL) {
+        above->used++;
+    }
+}
+
+uint8_t *ram_pages_make(struct ramfs *fs, struct ram_pages *p, uint64_t index, bool whole)
+{
+    struct ram_table *above;
+    void **at = place(fs, p, index, &above);
+    if (at == NULL) {
+        return NULL;
+    }
+    if (*at != NULL) {
+        uint8_t *page = own(fs, *at, whole);
+        *at = page != NULL ? page : *at;
+        return page;
+    }
+    uint8_t *page = ram_page_get(fs, p->file, index);
+    if (page == NULL) {
+        prune(fs, p, index);
+        return NULL;
+    }
+    put_at(p, at, above, page);
+    return page;
+}
+
+uint8_t *ram_pages_own(struct ramfs *fs, struct ram_pages *p, uint64_t index)
+{
+    struct ram_table *above;
+    if (ram_pages_find(p, index) == NULL) {
+        return NULL;
+    }
+    void **at = place(fs, p, index, &above);
+    uint8_t *page = own(fs, *at, false);
+    *at = page != NULL ? page : *at; /* without room it is written where it is: better than not */
+    return *at;
+}
+
+bool ram_pages_put(struct ramfs *fs, struct ram_pages *p, uint64_t index, uint8_t *page)
+{
+    struct ram_table *above;
+    void **at = place(fs, p, index, &above);
+    if (at == NULL || *at != NULL) {
+        return false;
+    }
+    put_at(p, at, above, page);
+    return true;
 }
 
 static void drop_one(struct ramfs *fs, struct ram_pages *p, uint64_t index)

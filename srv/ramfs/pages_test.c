@@ -12,7 +12,10 @@ enum { PAGES = 3000, STEPS = 20000 };
 
 static struct ramfs fs_with(uint64_t bytes_max)
 {
-    return (struct ramfs){.bytes_max = bytes_max};
+    struct ramfs fs = {.bytes_max = bytes_max};
+    struct book_config c = {.kind = RAMFS_BOOK, .bytes = ramfs_book_bytes(bytes_max), .fd = -1};
+    assert_int_equal(book_new(&c, &fs.book, NULL), CG_OK);
+    return fs;
 }
 
 static void finds_what_was_made(void **state)
@@ -24,7 +27,7 @@ static void finds_what_was_made(void **state)
     const uint64_t index[] = {0, 511, 512, 262144, far};
     for (size_t i = 0; i < CG_COUNT(index); i++) {
         assert_null(ram_pages_find(&p, index[i]));
-        uint8_t *page = ram_pages_make(&fs, &p, index[i]);
+        uint8_t *page = ram_pages_make(&fs, &p, index[i], false);
         assert_non_null(page);
         assert_ptr_equal(ram_pages_find(&p, index[i]), page);
         assert_int_equal(p.count, i + 1);
@@ -37,6 +40,7 @@ static void finds_what_was_made(void **state)
     ram_pages_drop(&fs, &p, 0, UINT64_MAX);
     assert_int_equal(fs.bytes, 0);
     assert_null(p.root);
+    book_free(fs.book);
 }
 
 static void a_full_system_gives_everything_back(void **state)
@@ -46,16 +50,17 @@ static void a_full_system_gives_everything_back(void **state)
         struct ramfs fs = fs_with(max);
         struct ram_pages p = {0};
         uint64_t bytes = 0;
-        if (ram_pages_make(&fs, &p, 5) != NULL) {
+        if (ram_pages_make(&fs, &p, 5, true) != NULL) {
             bytes = fs.bytes;
         }
-        if (ram_pages_make(&fs, &p, UINT64_C(1) << 30) == NULL) {
+        if (ram_pages_make(&fs, &p, UINT64_C(1) << 30, true) == NULL) {
             assert_true(fs.bytes <= bytes + 4 * sizeof(struct ram_table));
         }
         assert_true(fs.bytes <= max);
         ram_pages_drop(&fs, &p, 0, UINT64_MAX);
         assert_int_equal(p.count, 0);
         assert_int_equal(fs.bytes, 0);
+        book_free(fs.book);
     }
 }
 
@@ -79,7 +84,7 @@ static void agrees_with_flags(void **state)
     for (int i = 0; i < STEPS; i++) {
         uint64_t at = next_random(&seed) % PAGES;
         if (next_random(&seed) % 100 < 97) {
-            flag[at] |= ram_pages_make(&fs, &p, at) != NULL;
+            flag[at] |= ram_pages_make(&fs, &p, at, false) != NULL;
         } else {
             uint64_t end = at + next_random(&seed) % 300;
             ram_pages_drop(&fs, &p, at, end);
@@ -97,6 +102,7 @@ static void agrees_with_flags(void **state)
     }
     ram_pages_drop(&fs, &p, 0, UINT64_MAX);
     assert_int_equal(fs.bytes, 0);
+    book_free(fs.book);
 }
 
 int main(void)

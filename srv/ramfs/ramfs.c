@@ -2,32 +2,75 @@
 #include "ram.h"
 
 /* The number by which Linux knows tmpfs: what programs that ask expect of files in memory. */
-enum { TMPFS_MAGIC_NUMBER = 0x01021994 };
+enum { TMPFS_MAGIC_NUMBER = 0x01021994, BOOK_SLACK_BYTES = 64 << 20 };
 
-cg_err ramfs_new(const struct ramfs_config *config, struct ramfs **out)
+uint64_t ramfs_book_bytes(uint64_t bytes_max)
+{
+    uint64_t bytes = 2 * (bytes_max != 0 ? bytes_max : RAMFS_BYTES_DEFAULT) + BOOK_SLACK_BYTES;
+    bytes = (bytes + BOOK_BYTES_MIN - 1) / BOOK_BYTES_MIN * BOOK_BYTES_MIN;
+    return bytes < BOOK_BYTES_MAX ? bytes : BOOK_BYTES_MAX;
+}
+
+/* An empty tree in an empty book. */
+static cg_err make_tree(struct ramfs *fs, const struct ramfs_config *config, struct cg_errbuf *eb)
+{
+    uint32_t mode = config->root_mode != 0 ? config->root_mode & 07777 : 01777;
+    /* File numbers start anew with each tree, so the volume must differ. */
+    fs->env->random(fs->env->ctx, &fs->volume, sizeof fs->volume);
+    fs->saved = book_add(fs->book, RAM_KIND_TREE, 0, 0, sizeof *fs->saved);
+    if (fs->saved == NULL) {
+        return cg_fail(eb, CG_ENOMEM, "no memory for the tree");
+    }
+    fs->saved->volume = fs->volume;
+    cg_err e = ram_node_new(fs, S_IFDIR | mode, config->owner, config->group, &fs->root, eb);
+    if (e == CG_OK) {
+        fs->root->dir.parent = fs->root;
+        fs->root->nlink = 2;
+        ram_commit(fs);
+    }
+    return e;
+}
+
+static cg_err open_book(struct ramfs *fs, const struct ramfs_config *config, struct cg_errbuf *eb)
+{
+    struct book_config own = {.kind = RAMFS_BOOK,
+                              .version = RAMFS_BOOK_VERSION,
+                              .bytes = ramfs_book_bytes(fs->bytes_max),
+                              .fd = -1};
+    fs->book = config->book;
+    return fs->book != NULL ? CG_OK : book_new(&own, &fs->book, eb);
+}
+
+cg_err ramfs_new(const struct ramfs_config *config, struct ramfs **out, struct cg_errbuf *eb)
 {
     struct ramfs *fs = cg_zalloc(sizeof *fs);
     if (fs == NULL) {
-        return CG_ENOMEM;
+        if (config->book != NULL) {
+            book_free(config->book);
+        }
+        return cg_fail(eb, CG_ENOMEM, "no memory for the tree");
     }
-    uint32_t mode = config->root_mode != 0 ? config->root_mode & 07777 : 01777;
     fs->env = config->env;
     fs->bytes_max = config->bytes_max != 0 ? config->bytes_max : RAMFS_BYTES_DEFAULT;
     fs->owner = config->owner;
-    /* File numbers start anew with each process, so the volume must differ. */
-    fs->env->random(fs->env->ctx, &fs->volume, sizeof fs->volume);
+    cg_list_init(&fs->dirty);
     fs->env->random(fs->env->ctx, &fs->seed, sizeof fs->seed);
     fs->scratch = cg_alloc(NINEP_INLINE_BYTES_MAX);
-    cg_err e = fs->scratch == NULL ? CG_ENOMEM
-                                   : ram_node_new(fs, S_IFDIR | mode, config->owner, config->group,
-                                                  &fs->root, NULL);
+    cg_err e = open_book(fs, config, eb);
+    if (e == CG_OK && fs->scratch == NULL) {
+        e = cg_fail(eb, CG_ENOMEM, "no memory for the tree");
+    }
+    if (e == CG_OK) {
+        e = book_committed(fs->book) > 0 ? ram_adopt(fs, eb) : make_tree(fs, config, eb);
+    }
     if (e != CG_OK) {
+        if (fs->book != NULL) {
+            book_free(fs->book);
+        }
         cg_free(fs->scratch);
         cg_free(fs);
         return e;
     }
-    fs->root->dir.parent = fs->root;
-    fs->root->nlink = 2;
     *out = fs;
     return CG_OK;
 }
@@ -60,6 +103,7 @@ void ramfs_free(struct ramfs *fs)
     fs->root->nlink = 0;
     ram_node_drop(fs->root);
     cg_assert(fs->files == 0 && fs->bytes == 0);
+    book_free(fs->book); /* without a commit: who adopts it finds the tree as it was */
     cg_free(fs->scratch);
     cg_free(fs);
 }
@@ -125,8 +169,10 @@ static void ram_clunk(struct ninep_fid *fid)
     struct ram_node *n = fid->aux;
     if (n != NULL) {
         fid->aux = NULL;
+        struct ramfs *fs = n->fs;
         n->fids--;
         ram_node_drop(n);
+        ram_commit(fs);
     }
 }
 

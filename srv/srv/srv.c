@@ -1,7 +1,10 @@
-/* srv: the registry of posted services (README.md). State is in memory: who posts posts again when
- * this server was restarted. An entry whose lease is over is dropped when anybody next looks. */
+/* srv: the registry of posted services (README.md). An entry whose lease is over is dropped when
+ * anybody next looks. Each post is a record of a book that init keeps, so what was posted outlives
+ * this process; an entry that was made and not yet written does not. */
 #include "post.h"
 
+#include <cognu/book.h>
+#include <cognu/keep.h>
 #include <cognu/synth.h>
 
 #include <string.h>
@@ -12,6 +15,16 @@ enum {
     ENTRIES_MAX_EACH = 256 /* of one user, so that none fills the table */
 };
 enum { KIND_ROOT, KIND_QUERY, KIND_ENTRY, KINDS };
+enum {
+    BOOK_VERSION = 1,
+    RECORD_POST = 1, /* a: id, b: principal; struct saved_post, the name, the line */
+};
+#define BOOK_BYTES (UINT64_C(16) << 20) /* all entries with the longest lines, four times over */
+
+struct saved_post {
+    uint64_t until_ms;
+    uint32_t name_bytes, line_bytes;
+};
 
 struct entry {
     struct cg_list link;
@@ -19,7 +32,10 @@ struct entry {
     char *name;
     struct post post;
     bool posted; /* post is set; before that its maker alone knows the entry */
+    void *saved; /* its record, when posted */
 };
+
+static struct book *book;
 
 static struct cg_list entries; /* in the order of their making: ids grow */
 static uint64_t last_id;
@@ -27,10 +43,43 @@ static uint32_t entry_count;
 
 static void free_entry(struct entry *n)
 {
+    if (n->saved) {
+        book_drop(book, n->saved);
+        book_commit(book);
+    }
     cg_list_del(&n->link);
     cg_free(n->name);
     cg_free(n);
     entry_count--;
+}
+
+/* The record of a post that n is about to have. */
+static cg_err save(struct entry *n, const struct post *post, uint64_t until_ms,
+                   struct cg_errbuf *eb)
+{
+    struct cg_str line = {0};
+    size_t name = strlen(n->name);
+    cg_err e = post_print(post, &line);
+    if (e) {
+        cg_str_fini(&line);
+        return e;
+    }
+    struct saved_post *s =
+        book_add(book, RECORD_POST, n->id, n->principal, (uint32_t)(sizeof *s + name + line.len));
+    if (!s) {
+        cg_str_fini(&line);
+        return cg_fail(eb, CG_ENOMEM, "no memory to keep the post in");
+    }
+    *s = (struct saved_post){until_ms, (uint32_t)name, (uint32_t)line.len};
+    memcpy(s + 1, n->name, name);
+    memcpy((uint8_t *)(s + 1) + name, line.data, line.len);
+    if (n->saved) {
+        book_drop(book, n->saved);
+    }
+    n->saved = s;
+    book_commit(book);
+    cg_str_fini(&line);
+    return CG_OK;
 }
 
 static void drop_expired(void)
@@ -111,6 +160,22 @@ static uint32_t count_of(uint64_t principal)
     return count;
 }
 
+static struct entry *add_entry(struct cg_span name, uint64_t id, uint64_t principal)
+{
+    struct entry *n = cg_zalloc(sizeof *n);
+    char *copy = n ? cg_strndup((const char *)name.data, name.len) : NULL;
+    if (!copy) {
+        cg_free(n);
+        return NULL;
+    }
+    n->id = id;
+    n->principal = principal;
+    n->name = copy;
+    cg_list_push(&entries, &n->link);
+    entry_count++;
+    return n;
+}
+
 static cg_err create_entry(struct synth_handle *dir, const char *name, uint32_t mode,
                            uint16_t *kind, uint64_t *id, struct cg_errbuf *eb)
 {
@@ -124,17 +189,10 @@ static cg_err create_entry(struct synth_handle *dir, const char *name, uint32_t 
         return cg_fail(eb, CG_ELIMIT, "at most %d services, %d of one user", ENTRIES_MAX,
                        ENTRIES_MAX_EACH);
     }
-    struct entry *n = cg_zalloc(sizeof *n);
-    char *copy = n ? cg_strdup(name) : NULL;
-    if (!copy) {
-        cg_free(n);
+    struct entry *n = add_entry(cg_span_of(name), ++last_id, who);
+    if (!n) {
         return CG_ENOMEM;
     }
-    n->id = ++last_id;
-    n->principal = who;
-    n->name = copy;
-    cg_list_push(&entries, &n->link);
-    entry_count++;
     *kind = KIND_ENTRY;
     *id = n->id;
     return CG_OK;
@@ -161,10 +219,15 @@ static cg_err write_entry(struct synth_handle *h, struct cg_span data, struct cg
     if (e) {
         return e;
     }
+    uint64_t until_ms = post.lease_s ? cg_now_ms(&cg_env_real) + post.lease_s * 1000ull : 0;
+    e = save(n, &post, until_ms, eb);
+    if (e) {
+        return e;
+    }
     e = post_parse(data, &n->post, eb); /* its pointers go into itself */
     cg_assert(!e);
     n->posted = true;
-    n->until_ms = post.lease_s ? cg_now_ms(&cg_env_real) + post.lease_s * 1000ull : 0;
+    n->until_ms = until_ms;
     return CG_OK;
 }
 
@@ -245,9 +308,79 @@ static const struct synth_kind kinds[KINDS] = {
                     .close = close_entry},
 };
 
+/* ---- what a predecessor left ---- */
+
+static cg_err adopt_post(void *record, struct cg_errbuf *eb)
+{
+    const struct book_head *h = book_head(book, record);
+    const struct saved_post *s = record;
+    bool ok = h->kind == RECORD_POST && h->len >= sizeof *s && h->a > 0 &&
+              (uint64_t)s->name_bytes + s->line_bytes == h->len - sizeof *s;
+    struct cg_span name = {(const uint8_t *)(s + 1), ok ? s->name_bytes : 0};
+    struct cg_span line = {name.data + name.len, ok ? s->line_bytes : 0};
+    struct entry *n = ok && cg_name_ok(name) ? add_entry(name, h->a, h->b) : NULL;
+    if (!n || post_parse(line, &n->post, eb)) {
+        return cg_fail(eb, CG_EBADFORMAT, "post %llu is damaged", (unsigned long long)h->a);
+    }
+    n->saved = record;
+    n->posted = true;
+    n->until_ms = s->until_ms;
+    last_id = h->a > last_id ? h->a : last_id;
+    return CG_OK;
+}
+
+/* The list is in the order of the ids, the book in none. */
+static void sort_entries(void)
+{
+    struct cg_list all = entries;
+    if (cg_list_empty(&entries)) {
+        return;
+    }
+    all.next->prev = all.prev->next = &all;
+    cg_list_init(&entries);
+    while (!cg_list_empty(&all)) {
+        struct entry *least = NULL;
+        CG_LIST_EACH (it, &all) {
+            struct entry *n = CG_CONTAINER(it, struct entry, link);
+            least = !least || n->id < least->id ? n : least;
+        }
+        cg_list_del(&least->link);
+        cg_list_push(&entries, &least->link);
+    }
+}
+
+static cg_err adopt(struct keep *k, struct cg_errbuf *eb)
+{
+    const struct book_config c = {.kind = "srv", .version = BOOK_VERSION, .bytes = BOOK_BYTES};
+    uint64_t cursor = 0;
+    void *record;
+    cg_err e = keep_book(k, "posts", &c, false, &book, eb);
+    while (!e && (record = book_next(book, &cursor))) {
+        e = adopt_post(record, eb);
+    }
+    if (e == CG_EBADFORMAT) {
+        CG_LIST_EACH (it, &entries) {
+            struct entry *n = CG_CONTAINER(it, struct entry, link);
+            n->saved = NULL;
+            free_entry(n);
+        }
+        book_free(book);
+        e = keep_book(k, "posts", &c, true, &book, eb);
+    }
+    sort_entries();
+    return e;
+}
+
 int main(int argc, char **argv)
 {
+    struct cg_errbuf eb = {0};
     cg_log_init("srv");
     cg_list_init(&entries);
+    struct keep *k = keep_from_args(&argc, argv);
+    cg_err e = adopt(k, &eb);
+    if (e) {
+        cg_log(CG_ERROR_LEVEL, "cannot start: %s", eb.text[0] ? eb.text : cg_err_meaning(e));
+        return 1;
+    }
     return synth_serve_main(argc, argv, "srv", kinds, KINDS);
 }

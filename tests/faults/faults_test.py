@@ -78,11 +78,16 @@ def others_killed(cell):
         cell.kill("beta", name)
         cell.kill("alpha", name)
         fine(f"{name} killed on both: '{probe}' works", a.do(probe))
-    fine("the memory of env does not outlive it, and says so", a.do("cat /env/fault; test ! -e /env/fault"), "No such file")
-    cell.kill("beta", "ramfs")
-    r = a.do("cat /n/beta/tmp/ram")
-    check("ramfs killed: its files are gone, with a clear error", r.status == 1 and "No such file" in r.out, r)
-    fine("ramfs killed: it serves again", a.do("echo new >/n/beta/tmp/ram; cat /n/beta/tmp/ram; cat /tmp/ram"), "new\nkept")
+    fine("what env had outlives it", a.do("cat /env/fault; echo w >/env/fault; cat /env/fault"), "v\nw")
+    a.do("exec 6<>/n/beta/tmp/open; echo one >&6; echo 'beta!ramfs kind=kept' >/n/beta/srv/kept; mkdir /n/beta/tmp/d; "
+         "head -c 3000000 /dev/urandom >/n/beta/tmp/d/big; cksum </n/beta/tmp/d/big >/sum")
+    for name in ("ramfs", "srv"):
+        cell.kill("beta", name)
+        cell.kill("alpha", name)
+    fine("ramfs killed: its files are there", a.do("cat /n/beta/tmp/ram /tmp/ram; cksum </n/beta/tmp/d/big | cmp - /sum"), "there\nkept")
+    fine("an open file of it is written on", a.do("echo two >&6; exec 6>&-; cat /n/beta/tmp/open"), "one\ntwo")
+    fine("srv killed: what was posted is there", a.do("cat /n/beta/srv/kept"), "kind=kept")
+    fine("and it takes new posts", a.do("rm /n/beta/srv/kept; echo 'beta!ramfs' >/n/beta/srv/kept; cat /n/beta/srv/kept"), "beta!ramfs")
 
 
 # ---- the gate ----

@@ -12,7 +12,7 @@ static void start(uv_loop_t *loop, uint64_t bytes, const struct ninep_ops **ops,
                                   .owner = UINT64_C(1) << 63,
                                   .group = UINT64_C(1) << 63};
     struct ramfs *fs;
-    cg_err e = ramfs_new(&config, &fs);
+    cg_err e = ramfs_new(&config, &fs, NULL);
     cg_assert(e == CG_OK);
     where[0] = '\0';
     *ops = &ramfs_ops;
