@@ -2,8 +2,8 @@
  *
  * A space is one namespace seen through one FUSE superblock: a struct ns and a struct fdev, with
  * the open handles and the locks that the kernel knows of. face*.c turn the kernel's requests into
- * calls of the namespace, own.c serves /mnt/ns, control.c takes new superblocks, script.c runs the
- * lines of a namespace text, dial.c finds file servers.
+ * calls of the namespace, own.c serves /mnt/ns, control.c takes new superblocks, dial.c finds
+ * file servers.
  *
  * Lifetimes: a request (struct freq) lives until it is answered, and an operation of the namespace
  * refers to it as aux; space_free therefore ends the namespace first, then the device.
@@ -47,8 +47,7 @@ struct adapter {
     struct cg_list spaces; /* space.link */
     uint32_t space_count;
     struct lasterr *errors;
-    struct secure_signer *signer; /* NULL before the first proof */
-    struct cg_list proofs;        /* of clients of other nodes */
+    struct secure_dialer *dialer;
     uv_prepare_t prepare;
     uv_timer_t timer;
 };
@@ -211,17 +210,6 @@ const char *own_name(const struct space *s, uint64_t dir, uint32_t i, uint64_t *
 void clone_request(struct space *s, struct freq *r);
 void clone_interrupt(struct freq *r);
 void clone_abandon(struct space *s); /* s goes: nobody waits for its clones any more */
-
-/* ---- script.c ---- */
-
-struct script;
-typedef void script_done(void *aux, cg_err first, const char *report);
-/* Runs the lines of text, one after the other; empty ones and those that begin with # are skipped.
- * keep_going: a line that fails is only reported. report: a line for each failure. NULL: done was
- * already called. */
-struct script *script_run(struct ns *ns, const char *text, bool keep_going, script_done *done,
-                          void *aux);
-void script_cancel(struct script *s);
 
 /* ---- control.c ---- */
 

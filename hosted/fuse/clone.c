@@ -17,7 +17,7 @@
 struct job {
     struct cg_list link; /* of the space in which it was asked for */
     struct freq *r;      /* NULL: nobody waits any more */
-    struct script *script;
+    struct ns_script *script;
 };
 
 static void on_cloned(void *aux, cg_err first, const char *report)
@@ -111,7 +111,8 @@ static cg_err start(struct space *s, struct freq *r, const char *asked, struct c
     j->r = r;
     r->aux = j;
     cg_list_push(&s->jobs, &j->link);
-    struct script *script = script_run(made->ns, text.data ? text.data : "", true, on_cloned, j);
+    struct ns_script *script =
+        ns_script_run(made->ns, text.data ? text.data : "", true, on_cloned, j);
     if (script) { /* else j is gone and r answered */
         j->script = script;
     }
@@ -135,7 +136,7 @@ void clone_interrupt(struct freq *r)
 {
     struct job *j = r->aux;
     if (j->script) {
-        script_cancel(j->script);
+        ns_script_cancel(j->script);
     }
 }
 

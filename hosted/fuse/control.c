@@ -104,7 +104,7 @@ static void start(struct launch *l, char *message, int fd, const struct ucred *p
     }
     cg_log(CG_INFO, "namespace %s for process %d", name, peer->pid);
     uv_poll_stop(&l->poll); /* the answer comes when the text has been run */
-    script_run(s->ns, nl + 1, true, on_text_done, l);
+    ns_script_run(s->ns, nl + 1, true, on_text_done, l);
 }
 
 /* One message with at most one descriptor; -1: none came. */

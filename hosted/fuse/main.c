@@ -184,13 +184,27 @@ static cg_err start_only(struct program *p, struct cg_errbuf *eb)
     e = e ? e : space_new(&p->adapter, "main", fd, owner, &p->only, eb);
     if (e == CG_OK) {
         fmount_readahead(o->mount, READAHEAD_KIB);
-        script_run(p->only->ns, text, true, on_only_ready, p);
+        ns_script_run(p->only->ns, text, true, on_only_ready, p);
     }
     cg_free(text);
     return e;
 }
 
 /* ---- life ---- */
+
+static void start_dialer(struct adapter *a)
+{
+    const struct adapter_options *o = &a->opt;
+    const struct secure_dialer_config config = {.loop = a->loop,
+                                                .srv = o->srv,
+                                                .dial = o->dial,
+                                                .self = o->self,
+                                                .user = o->user,
+                                                .key = o->key,
+                                                .principal = &a->opt.principal};
+    cg_err e = secure_dialer_new(&config, &a->dialer);
+    cg_assert(e == CG_OK);
+}
 
 static void start_handles(struct program *p)
 {
@@ -218,9 +232,7 @@ static void stop(struct program *p)
     if (p->control) {
         control_close(p->control);
     }
-    if (a->signer) {
-        secure_signer_free(a->signer);
-    }
+    secure_dialer_free(a->dialer);
     uv_close((uv_handle_t *)&a->prepare, NULL);
     uv_close((uv_handle_t *)&a->timer, NULL);
     uv_close((uv_handle_t *)&p->term, NULL);
@@ -262,9 +274,9 @@ int main(int argc, char **argv)
         return 2;
     }
     cg_list_init(&p.adapter.spaces);
-    cg_list_init(&p.adapter.proofs);
     p.adapter.errors = lasterr_new();
     cg_assert(p.adapter.errors);
+    start_dialer(&p.adapter);
     start_handles(&p);
     cg_err e = p.adapter.opt.mount
                    ? start_only(&p, &eb)

@@ -239,7 +239,7 @@ static void ctl_write(struct space *s, struct freq *r)
         cg_free(text);
         return;
     }
-    struct script *job = script_run(s->ns, text, false, on_ctl_done, r);
+    struct ns_script *job = ns_script_run(s->ns, text, false, on_ctl_done, r);
     if (job) { /* else r has been answered */
         r->aux = job;
     }
@@ -273,7 +273,7 @@ void own_interrupt(struct freq *r)
     if (kind_of(r->m.h.nodeid) == OWN_CLONE) {
         clone_interrupt(r);
     } else {
-        script_cancel(r->aux);
+        ns_script_cancel(r->aux);
     }
 }
 

@@ -68,6 +68,10 @@ void ns_node_forget(struct ns_node *n, uint64_t refs);
 uint64_t
 ns_node_ino(const struct ns_node *n); /* stable 64-bit inode number from the wide identity */
 
+/* Tells one file seen below different mounts apart: with its inode number it names a node for
+ * longer than the node lives. */
+uint32_t ns_node_view(const struct ns_node *n);
+
 /* Attributes as given, and until when (monotonic ns) they may be believed; 0: not at all. */
 struct ns_stat {
     struct ns_node *node;
@@ -161,5 +165,14 @@ struct ns_op *ns_ctl(struct ns *ns, const char *line, ns_done *done, void *aux);
 cg_err ns_text(struct ns *ns, struct cg_str *out);   /* replayable: executed in order in a clean
                                                         namespace it gives the same text */
 cg_err ns_status(struct ns *ns, struct cg_str *out); /* trees, sessions, leases, cache */
+
+struct ns_script;
+typedef void ns_script_done(void *aux, cg_err first, const char *report);
+/* Runs the lines of text, one after the other; empty ones and those that begin with # are skipped.
+ * keep_going: a line that fails is only reported. report: a line for each failure. NULL: done was
+ * already called. */
+struct ns_script *ns_script_run(struct ns *ns, const char *text, bool keep_going,
+                                ns_script_done *done, void *aux);
+void ns_script_cancel(struct ns_script *s);
 
 #endif

@@ -37,6 +37,25 @@ void secure_signer_credential(struct secure_signer *s, struct ninep_client *c,
 /* c is about to be freed: nobody tells it a credential any more. */
 void secure_signer_forget(struct secure_signer *s, struct ninep_client *c);
 
+/* How a namespace finds file servers: the callbacks dial and undial of struct ns_config. Strings
+ * are borrowed. */
+struct secure_dialer_config {
+    uv_loop_t *loop;
+    const char *srv;     /* directory of local services */
+    const char *dial;    /* the gate's socket; NULL: no way to other nodes */
+    const char *self;    /* this node's name */
+    const char *user;    /* who attaches */
+    const char *key;     /* the user's key in factotum, a service of srv; NULL: no proofs */
+    uint64_t *principal; /* set to that of the key, once it is needed */
+};
+struct secure_dialer;
+cg_err secure_dialer_new(const struct secure_dialer_config *config, struct secure_dialer **out);
+void secure_dialer_free(struct secure_dialer *d); /* all its clients are undialled */
+cg_err secure_dial(struct secure_dialer *d, const char *node, const char *service,
+                   const char *ticket, const struct ninep_client_config *config,
+                   struct ninep_client **out, struct cg_errbuf *eb);
+void secure_undial(struct secure_dialer *d, struct ninep_client *c);
+
 /* ninep_serve_main for a file server that other nodes may reach: config->auth is made here
  * (secure_auth_new), over the roster that $COGNU_ROSTER names. */
 int secure_serve_main(int argc, char **argv, struct ninep_server_config *config);

@@ -239,6 +239,20 @@ uint64_t ns_node_ino(const struct ns_node *n)
     return place_ino(n->mount ? n->mount->synth : n);
 }
 
+uint32_t ns_node_view(const struct ns_node *n)
+{
+    uint32_t h = 0x811c9dc5; /* FNV-1a, 32 bits */
+    for (const struct ns_node *v = n->mount ? n : n->view; v; v = v->view) {
+        for (const char *p = v->mount ? v->mount->old : "";; p++) {
+            h = (h ^ (uint8_t)*p) * 0x01000193;
+            if (*p == '\0') {
+                break;
+            }
+        }
+    }
+    return h;
+}
+
 void ns__synth_attr(const struct ns_node *n, struct ninep_attr *a)
 {
     *a = (struct ninep_attr){

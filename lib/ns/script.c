@@ -1,23 +1,23 @@
 /* script: the lines of a namespace text, executed one after the other. */
-#include "adapter.h"
+#include <cognu/ns.h>
 
 #include <string.h>
 
-struct script {
+struct ns_script {
     struct ns *ns;
     char *text, *at;
     const char *line; /* under way */
     bool keep_going, stepping, stop;
     struct cg_str report;
     cg_err first;
-    script_done *done;
+    ns_script_done *done;
     void *aux;
     struct ns_op *op;
 };
 
-static bool step(struct script *s);
+static bool step(struct ns_script *s);
 
-static void end(struct script *s)
+static void end(struct ns_script *s)
 {
     s->done(s->aux, s->first, s->report.data ? s->report.data : "");
     cg_str_fini(&s->report);
@@ -27,7 +27,7 @@ static void end(struct script *s)
 
 static void on_line(void *aux, cg_err e, const char *detail)
 {
-    struct script *s = aux;
+    struct ns_script *s = aux;
     s->op = NULL;
     if (e != CG_OK) {
         s->first = s->first ? s->first : e;
@@ -41,7 +41,7 @@ static void on_line(void *aux, cg_err e, const char *detail)
 }
 
 /* The next line that says something, or NULL. */
-static const char *next_line(struct script *s)
+static const char *next_line(struct ns_script *s)
 {
     while (s->at && *s->at) {
         char *line = s->at, *nl = strchr(line, '\n');
@@ -58,7 +58,7 @@ static const char *next_line(struct script *s)
 }
 
 /* True: s has ended and is gone. */
-static bool step(struct script *s)
+static bool step(struct ns_script *s)
 {
     s->stepping = true;
     while (!s->stop && (s->line = next_line(s))) {
@@ -73,22 +73,22 @@ static bool step(struct script *s)
     return true;
 }
 
-struct script *script_run(struct ns *ns, const char *text, bool keep_going, script_done *done,
-                          void *aux)
+struct ns_script *ns_script_run(struct ns *ns, const char *text, bool keep_going,
+                                ns_script_done *done, void *aux)
 {
-    struct script *s = cg_zalloc(sizeof(*s));
+    struct ns_script *s = cg_zalloc(sizeof(*s));
     char *copy = s ? cg_strdup(text) : NULL;
     if (!copy) {
         cg_free(s);
         done(aux, CG_ENOMEM, "no memory for a namespace text\n");
         return NULL;
     }
-    *s = (struct script){.ns = ns, .text = copy, .at = copy, .done = done, .aux = aux};
+    *s = (struct ns_script){.ns = ns, .text = copy, .at = copy, .done = done, .aux = aux};
     s->keep_going = keep_going;
     return step(s) ? NULL : s;
 }
 
-void script_cancel(struct script *s)
+void ns_script_cancel(struct ns_script *s)
 {
     s->stop = true;
     if (s->op) {
