@@ -5,7 +5,7 @@ JOBS ?= $(shell nproc)
 export COGNU_BUILD := $(abspath $(BUILD))
 export COGNU_STATE := $(abspath $(STATE))
 
-.PHONY: help all setup run down clean-state join check check-quick check-full tour bench fuzz prove prove-mutants tidy format clean
+.PHONY: help all setup run down clean-state join check check-quick check-full tour bench fuzz native native-check kernel-bench prove prove-mutants tidy format clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -13,7 +13,7 @@ help: ## this list
 all: setup-build ## build everything
 	@cmake --build $(BUILD) -j $(JOBS) -- --quiet
 
-.PHONY: setup-build setup-run setup-check setup-bench setup-prove
+.PHONY: setup-build setup-run setup-check setup-bench setup-native setup-prove
 setup-build:
 	@scripts/setup build
 	@test -f $(BUILD)/build.ninja || cmake -S . -B $(BUILD) -G Ninja $(CMAKE_FLAGS) > $(BUILD).log 2>&1 || { cat $(BUILD).log; exit 1; }
@@ -23,6 +23,8 @@ setup-bench:
 	@scripts/setup bench
 setup-prove:
 	@scripts/setup prove
+setup-native:
+	@scripts/setup native
 
 run: all ## a cell of three nodes, and a shell in it; CMD='...' runs one line there instead
 	@scripts/cell $(if $(CMD),run '$(subst ','\'',$(CMD))',shell)
@@ -50,6 +52,15 @@ tour: setup-check all ## what a newcomer would try, one line a claim; MUTATE=nam
 
 bench: setup-bench all ## figures beside the peers', one line each
 	@bench/run
+
+native: setup-native all ## the kernel in QEMU, with what its boot image holds; RUN=path/to/elf runs that static Linux program there
+	@tools/native $(RUN)
+
+native-check: setup-native all ## the tests that run as programs on the kernel; TESTS=prefix runs those
+	@tools/native --check --image native_tests.img $(if $(TESTS),--append tests=$(TESTS))
+
+kernel-bench: setup-native all ## instructions of the kernel's paths beside seL4's
+	@tools/kernel-bench
 
 fuzz: setup-check ## a minute of each fuzzer; SECONDS_EACH=n for other times
 	@tests/fuzz

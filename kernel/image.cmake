@@ -1,0 +1,100 @@
+# The image and the programs that run on it. Freestanding: nothing of the host's headers but the compiler's own.
+#
+#   kernel_image(NAME definitions...)      kernel image NAME in build/kernel/
+#   native_program(NAME sources... LIBS)   program for the kernel, in build/kernel/
+#   boot_image(NAME ROOT files...)         boot image NAME.img whose root task is the program ROOT
+set(NATIVE_FLAGS -ffreestanding -fno-stack-protector -fno-pic -fno-pie -fno-asynchronous-unwind-tables -fno-builtin
+    -mno-red-zone)
+set(KERNEL_FLAGS ${NATIVE_FLAGS} -mcmodel=kernel -mgeneral-regs-only)
+set(KERNEL_DIR ${CMAKE_CURRENT_SOURCE_DIR})
+set(KERNEL_ARCH boot.S trap.S machine.c serial.c pvh.c paging.c fpu.c trap.c apic.c boot_root.c)
+list(TRANSFORM KERNEL_ARCH PREPEND ${KERNEL_DIR}/arch/x86_64/)
+set(NATIVE_INCLUDES ${KERNEL_DIR} ${CMAKE_BINARY_DIR}/kernel)
+enable_language(ASM)
+
+add_custom_command(OUTPUT ${CMAKE_BINARY_DIR}/kernel/link.ld
+    COMMAND ${CMAKE_C_COMPILER} -E -P -x c -I ${KERNEL_DIR}/arch/x86_64 ${KERNEL_DIR}/arch/x86_64/link.ld.S -o ${CMAKE_BINARY_DIR}/kernel/link.ld
+    DEPENDS ${KERNEL_DIR}/arch/x86_64/link.ld.S ${KERNEL_DIR}/arch/x86_64/layout.h)
+add_custom_target(kernel_link DEPENDS ${CMAKE_BINARY_DIR}/kernel/link.ld)
+
+function(kernel_image name)
+    add_executable(${name} ${KERNEL_ARCH} ${KERNEL_OBJECT})
+    add_dependencies(${name} kernel_abi kernel_link)
+    set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/kernel
+        LINK_DEPENDS ${CMAKE_BINARY_DIR}/kernel/link.ld)
+    target_include_directories(${name} BEFORE PRIVATE ${NATIVE_INCLUDES} ${KERNEL_DIR}/arch/x86_64)
+    target_compile_options(${name} PRIVATE ${KERNEL_FLAGS})
+    target_compile_definitions(${name} PRIVATE ${ARGN})
+    target_link_options(${name} PRIVATE -nostdlib -static -Wl,-z,max-page-size=4096 -Wl,--build-id=none
+        -Wl,--no-warn-rwx-segments -T ${CMAKE_BINARY_DIR}/kernel/link.ld)
+endfunction()
+
+function(native_program name)
+    cmake_parse_arguments(P "" "" "LIBS" ${ARGN})
+    add_executable(${name} ${P_UNPARSED_ARGUMENTS})
+    add_dependencies(${name} kernel_abi)
+    set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/kernel)
+    target_include_directories(${name} BEFORE PRIVATE ${NATIVE_INCLUDES} ${KERNEL_DIR}/user/lib)
+    target_compile_options(${name} PRIVATE ${NATIVE_FLAGS})
+    target_link_libraries(${name} PRIVATE ${P_LIBS})
+    target_link_options(${name} PRIVATE -nostdlib -static -Wl,-z,max-page-size=4096 -Wl,-z,separate-code
+        -Wl,-z,noexecstack -Wl,-z,norelro -Wl,--build-id=none)
+endfunction()
+
+function(boot_image name root)
+    set(files "")
+    set(depends "")
+    foreach(file ${ARGN})
+        string(REGEX REPLACE "^[^=]*=" "" path ${file})
+        list(APPEND files ${file})
+        list(APPEND depends ${path})
+    endforeach()
+    add_custom_command(OUTPUT ${CMAKE_BINARY_DIR}/kernel/${name}.img
+        COMMAND Python3::Interpreter ${CMAKE_SOURCE_DIR}/tools/mkimage.py --out ${CMAKE_BINARY_DIR}/kernel/${name}.img
+            --root $<TARGET_FILE:${root}> ${files}
+        DEPENDS ${CMAKE_SOURCE_DIR}/tools/mkimage.py ${root} ${depends})
+    add_custom_target(${name}_image ALL DEPENDS ${CMAKE_BINARY_DIR}/kernel/${name}.img)
+endfunction()
+
+add_library(native_lib OBJECT)
+set(NATIVE_LIB start.S sys.c holdings.c space.c boot.c elf.c component.c)
+list(TRANSFORM NATIVE_LIB PREPEND ${KERNEL_DIR}/user/lib/)
+target_sources(native_lib PRIVATE ${NATIVE_LIB})
+add_dependencies(native_lib kernel_abi)
+target_include_directories(native_lib BEFORE PRIVATE ${NATIVE_INCLUDES} ${KERNEL_DIR}/user/lib)
+target_compile_options(native_lib PRIVATE ${NATIVE_FLAGS})
+
+kernel_image(kernel.elf)
+kernel_image(kernel-window.elf WINDOW)
+native_program(native_root user/root/main.c LIBS native_lib)
+native_program(personality user/personality/main.c user/personality/memory.c user/personality/load.c
+    user/personality/calls.c LIBS native_lib)
+file(GLOB NATIVE_TESTS CONFIGURE_DEPENDS ${KERNEL_DIR}/user/tests/*.c)
+native_program(native_tests ${NATIVE_TESTS} LIBS native_lib)
+native_program(native_bench user/bench/main.c user/bench/loops.S user/tests/kit.c LIBS native_lib)
+target_include_directories(native_bench PRIVATE ${KERNEL_DIR}/user/tests)
+
+# Unmodified Linux programs, with glibc and, where it is installed, musl.
+set(KERNEL_BIN ${CMAKE_BINARY_DIR}/kernel)
+set(LINUX_PROGRAMS hello-glibc)
+add_executable(hello-glibc user/linux/hello.c)
+set_target_properties(hello-glibc PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${KERNEL_BIN})
+target_link_options(hello-glibc PRIVATE -static)
+find_program(MUSL_GCC musl-gcc)
+if(MUSL_GCC)
+    add_custom_command(OUTPUT ${KERNEL_BIN}/hello-musl
+        COMMAND ${MUSL_GCC} -O2 -static -o ${KERNEL_BIN}/hello-musl ${KERNEL_DIR}/user/linux/hello.c
+        DEPENDS ${KERNEL_DIR}/user/linux/hello.c)
+    list(APPEND LINUX_PROGRAMS hello-musl)
+endif()
+set(NATIVE_FILES "")
+foreach(program ${LINUX_PROGRAMS})
+    list(APPEND NATIVE_FILES ${program}=${KERNEL_BIN}/${program})
+endforeach()
+boot_image(native native_root personality=${KERNEL_BIN}/personality ${NATIVE_FILES})
+boot_image(native_tests native_tests)
+boot_image(native_bench native_bench)
+
+cognu_script_test(native_check full ${CMAKE_SOURCE_DIR}/tools/native --check --image native_tests.img)
+cognu_script_test(native_check_window full ${CMAKE_SOURCE_DIR}/tools/native --check --image native_tests.img --kernel kernel-window.elf)
+cognu_script_test(native_programs full ${KERNEL_DIR}/user/linux/native_test.sh)

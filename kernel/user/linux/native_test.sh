@@ -1,0 +1,58 @@
+#!/bin/sh
+# Programs that are compiled after the image was built run on the kernel as they do on Linux: the same output, the same status.
+# Ends in 'N passed, N failed'.
+set -u
+cd "$(dirname "$0")/../../.."
+tmp=$(mktemp -d)
+trap 'rm -rf "$tmp"' EXIT
+cat > "$tmp/t.c" <<'C'
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+static char big[300000];
+int main(int argc, char **argv)
+{
+    char *heap = malloc(5000000);
+    memset(heap, 7, 5000000);
+    memset(big, 3, sizeof(big));
+    double root = 1;
+    for (int i = 0; i < 40; i++) {
+        root = (root + 2 / root) / 2;
+    }
+    printf("%s %d %d %.10f\n", strrchr(argv[0], '/') ? strrchr(argv[0], '/') + 1 : argv[0], argc, heap[4999999] + big[299999], root);
+    free(heap);
+    fprintf(stderr, "to the end\n");
+    return 42;
+}
+C
+passed=0
+failed=0
+one() { # NAME COMPILER...
+    name=$1
+    shift
+    if ! "$@" -o "$tmp/$name" "$tmp/t.c"; then
+        echo "FAIL $name: does not compile"
+        failed=$((failed + 1))
+        return
+    fi
+    "$tmp/$name" > "$tmp/want" 2>&1
+    want=$?
+    tools/native --deadline 60 "$tmp/$name" > "$tmp/got" 2>&1
+    got=$?
+    if [ $got = $want ] && cmp -s "$tmp/want" "$tmp/got"; then
+        echo "ok $name"
+        passed=$((passed + 1))
+    else
+        echo "FAIL $name: status $got, not $want; output:"
+        diff "$tmp/want" "$tmp/got"
+        failed=$((failed + 1))
+    fi
+}
+one program_of_gcc_static gcc -O2 -static
+one program_of_gcc_static_pie gcc -O2 -static-pie
+one program_of_gcc_static_unoptimised gcc -O0 -static
+if command -v musl-gcc > /dev/null; then
+    one program_of_musl_static musl-gcc -O2 -static
+fi
+echo "$passed passed, $failed failed"
+[ $failed = 0 ]
