@@ -7,4 +7,3 @@ uint32_t t_next[T_MAX];
 uint32_t t_prev[T_MAX];
 uint32_t t_queue[T_MAX];
 /*@ ghost uint32_t t_order[T_MAX]; */
-
