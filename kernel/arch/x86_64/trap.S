@@ -109,8 +109,17 @@ exit_to_user:
     movl current(%rip), %eax
     movl t_space(, %rax, 4), %ecx
     cmpl %ecx, space_loaded(%rip)
-    jne switch_space
-switched:
+    je space_loaded_already
+    movl %ecx, space_loaded(%rip)
+    shlq $12, %rcx
+    jz no_space
+load_space:
+#ifdef WINDOW
+    movq %rcx, window_user_cr3(%rip)
+#else
+    movq %rcx, %cr3
+#endif
+space_loaded_already:
     movl t_fpu(, %rax, 4), %ecx
     cmpl %ecx, fpu_live(%rip)
     jne switch_fpu
@@ -150,21 +159,12 @@ fpu_switched:
     sysretq
 #endif
 
-switch_space: /* space_loaded is never 0: a thread without a space, and none at all, come here each time */
+no_space: /* space_loaded is never 0, so a thread without a space, and no thread at all, come here each time */
+    movl $SPACE_NONE, space_loaded(%rip)
     testl %eax, %eax
     jz idle
-    movl %ecx, space_loaded(%rip)
-    shlq $12, %rcx
-    jnz 1f
-    movl $SPACE_NONE, space_loaded(%rip)
     movq $kernel_pml4 - IMAGE_BASE, %rcx /* where user mode can but fault */
-1:
-#ifdef WINDOW
-    movq %rcx, window_user_cr3(%rip)
-#else
-    movq %rcx, %cr3
-#endif
-    jmp switched
+    jmp load_space
 
 switch_fpu:
     movq %rax, %rbx
@@ -174,7 +174,6 @@ switch_fpu:
     jmp fpu_switched
 
 idle:
-    movl $SPACE_NONE, space_loaded(%rip)
     movq $kernel_pml4 - IMAGE_BASE, %rcx
     movq %rcx, %cr3
     movq $t_reg, current_regs(%rip)
