@@ -235,7 +235,7 @@ bool inv_home_filled(void)
 bool inv_cnode_size(void)
 {
     for (uint32_t k = 0; k < HOME_SLOTS; k++) {
-        if (k_size[k] > HOME_SLOTS - k || (k_size[k] != 0 && k_count[k] > k_size[k])) {
+        if (k_size[k] > HOME_SLOTS - k || k_count[k] > k_size[k]) {
             return false;
         }
     }

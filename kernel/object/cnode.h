@@ -14,19 +14,76 @@ extern uint32_t s_home[HOME_SLOTS];  /* first slot of the cnode */
 extern uint32_t k_count[HOME_SLOTS]; /* by first slot: indices that handles reach */
 extern uint32_t k_size[HOME_SLOTS];  /* by first slot: slots that are the cnode's; 0: no cnode */
 
+/*@ predicate is_home(integer s) = 1 <= s < HOME_SLOTS;
+
+    // a slot's cnode does not begin behind it
+    predicate k_home{L} = \forall integer s; 0 <= s < HOME_SLOTS ==> 0 <= s_home[s] <= s;
+
+    // a cnode lies in the table, and handles reach into nothing else
+    predicate k_sizes{L} = k_size[NIL] == 0 && \forall integer k; 0 <= k < HOME_SLOTS ==>
+        0 <= k_count[k] <= k_size[k] <= HOME_SLOTS - k;
+
+    // the slots of a cnode say so; so no slot has two cnodes
+    predicate k_owned{L} = \forall integer k, s;
+        0 <= k <= s < HOME_SLOTS && s < k + k_size[k] ==> s_home[s] == k;
+
+    predicate slot_is_free{L}(integer s) =
+        s_home[s] == NIL || s - s_home[s] >= k_size[s_home[s]]; */
+
+/* clang-format off */
+#define CNODES(clause)                                                                             \
+    clause k_home; clause k_sizes; clause k_owned;
+/* clang-format on */
+
 /* The slot belongs to no cnode. */
+/*@ CNODES(requires)
+    requires is_home(s);
+    assigns \nothing;
+    ensures \result == true <==> slot_is_free(s); */
 bool slot_free(uint32_t s);
 
 /* How many of count slots from first on are free before the first one that is not. */
+/*@ CNODES(requires)
+    requires is_home(first) && first + count <= HOME_SLOTS;
+    assigns \nothing;
+    ensures 0 <= \result <= count;
+    ensures \forall integer s; first <= s < first + \result ==> slot_is_free(s);
+    ensures \result < count ==> !slot_is_free(first + \result); */
 uint32_t slots_free(uint32_t first, uint32_t count);
 
 /* The slot behind an index of cnode k; NIL when there is none. */
+/*@ CNODES(requires)
+    requires 0 <= k < HOME_SLOTS;
+    assigns \nothing;
+    ensures \result == (1 <= index < k_count[k] ? k + index : NIL);
+    ensures \result != NIL ==> is_home(\result) && s_home[\result] == k &&
+        !slot_is_free(\result); */
 static inline uint32_t cnode_slot(uint32_t k, uint64_t index)
 {
     return index == 0 || index >= k_count[k] ? NIL : k + (uint32_t)index;
 }
 
 /* Makes the free slots from .. from + count - 1 the end of cnode k, which ends at from. */
+/*@ CNODES(requires)
+    requires is_home(k) && 1 <= count && from + count <= HOME_SLOTS;
+    requires from == k + k_size[k];
+    requires \forall integer s; from <= s < from + count ==> slot_is_free(s);
+    assigns s_home[from .. from + count - 1], k_size[k], k_count[k];
+    CNODES(ensures)
+    ensures k_size[k] == \old(k_size[k]) + count && k_count[k] == k_size[k];
+    ensures \forall integer s; from <= s < from + count ==> !slot_is_free(s);
+    ensures \forall integer s; is_home(s) && !(from <= s < from + count) ==>
+        (slot_is_free(s) <==> \at(slot_is_free(s),Pre)); */
 void cnode_extend(uint32_t k, uint32_t from, uint32_t count);
+
+/* Makes cnode k, which handles reach into no more, free slots. */
+/*@ CNODES(requires)
+    requires is_home(k) && k_count[k] == 0;
+    assigns k_size[k];
+    CNODES(ensures)
+    ensures k_size[k] == 0;
+    ensures \forall integer s; is_home(s) ==>
+        (slot_is_free(s) <==> \at(slot_is_free(s),Pre) || s_home[s] == k); */
+void cnode_free(uint32_t k);
 
 #endif

@@ -25,7 +25,7 @@ static bool object_end(uint32_t s)
     uint32_t object = s_object[s];
     switch (s_type[s]) {
     case OBJ_CNODE:
-        k_size[object] = 0;
+        cnode_free(object);
         return true;
     case OBJ_THREAD:
         return end_thread(object);

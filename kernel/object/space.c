@@ -8,6 +8,9 @@ uint32_t space_reverse(uint32_t table, uint32_t entry)
     return (uint32_t)phys[(table + 1) * ARCH_ENTRIES + entry];
 }
 
+/*@ requires table < PHYS_FRAMES - 1 && entry < ARCH_ENTRIES;
+    assigns phys[reverse_at(table, entry)];
+    ensures phys[reverse_at(table, entry)] == s; */
 static void set_reverse(uint32_t table, uint32_t entry, uint32_t s)
 {
     phys[(table + 1) * ARCH_ENTRIES + entry] = s;
@@ -83,6 +86,16 @@ bool table_end(uint32_t table)
 {
     uint32_t entries = space_entries(table);
     uint32_t done = 0;
+    /*@ loop invariant 0 <= e <= entries;
+        loop invariant 0 <= done <= UNMAP_SLICE;
+        MAPPING(loop invariant)
+        loop invariant \forall integer k; 0 <= k < e ==> phys[reverse_at(table, k)] == NIL;
+        loop invariant \forall integer s; 0 <= s < SLOTS ==>
+            s_table[s] == \at(s_table[s],Pre) && s_entry[s] == \at(s_entry[s],Pre) ||
+            \at(s_table[s],Pre) == table && s_table[s] == NIL && s_entry[s] == 0;
+        loop assigns e, done, s_table[0 .. SLOTS - 1], s_entry[0 .. SLOTS - 1],
+            phys[entry_at(table, 0) .. entry_at(table + 1, ARCH_ENTRIES - 1)];
+        loop variant entries - e; */
     for (uint32_t e = 0; e < entries; e++) {
         uint32_t s = space_reverse(table, e);
         if (s != NIL) {
@@ -105,6 +118,10 @@ void frame_init(uint32_t frame, uint32_t large)
 {
     f_state[frame] = F_FRAME;
     if (large != 0) {
+        /*@ loop invariant 1 <= k <= LARGE_FRAMES;
+            loop invariant \forall integer j; 1 <= j < k ==> f_state[frame + j] == F_PART;
+            loop assigns k, f_state[frame + 1 .. frame + LARGE_FRAMES - 1];
+            loop variant LARGE_FRAMES - k; */
         for (uint32_t k = 1; k < LARGE_FRAMES; k++) {
             f_state[frame + k] = F_PART;
         }
@@ -115,6 +132,10 @@ void frame_end(uint32_t frame, uint32_t large)
 {
     f_state[frame] = F_DIRTY;
     if (large != 0) {
+        /*@ loop invariant 1 <= k <= LARGE_FRAMES;
+            loop invariant \forall integer j; 1 <= j < k ==> f_state[frame + j] == F_DIRTY;
+            loop assigns k, f_state[frame + 1 .. frame + LARGE_FRAMES - 1];
+            loop variant LARGE_FRAMES - k; */
         for (uint32_t k = 1; k < LARGE_FRAMES; k++) {
             f_state[frame + k] = F_DIRTY;
         }
@@ -124,6 +145,13 @@ void frame_end(uint32_t frame, uint32_t large)
 uint32_t frames_zero(uint32_t first, uint32_t count, uint32_t room)
 {
     uint32_t zeroed = 0;
+    /*@ loop invariant 0 <= k <= count && 0 <= zeroed <= room;
+        MAPPING(loop invariant)
+        loop invariant \forall integer j; first <= j < first + k ==> f_state[j] == F_ZERO;
+        loop invariant \forall integer j; first <= j < first + count ==> f_state[j] <= F_ZERO;
+        loop assigns k, zeroed, f_state[first .. first + count - 1],
+            phys[entry_at(first, 0) .. entry_at(first + count - 1, ARCH_ENTRIES - 1)];
+        loop variant count - k; */
     for (uint32_t k = 0; k < count && zeroed < room; k++) {
         if (f_state[first + k] == F_DIRTY) {
             arch_frame_zero(first + k);
