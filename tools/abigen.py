@@ -206,6 +206,7 @@ def make_names(t):
     out = GUARD.format(what="names, for tests and for people", guard="KERNEL_ABI_NAMES_H")
     out += "#include \"abi/abi.h\"\n\n"
     groups = (("inv_name", "LABELS", t.invocations, 1), ("type_name", "TYPES", t.types, 1), ("error_name", "ERRORS", t.errors, 1),
+              ("call_name", "CALLS", t.calls, 1),
               ("field_name", "FIELDS", t.fields, 0))
     for name, length, entries, first in groups:
         texts = ["none"] * first + [e["name"] for e in entries]

@@ -1,15 +1,19 @@
-/* Random invocations from several threads on small tables; the whole invariant after each.
+/* Random calls from several threads on small tables; the whole invariant after each.
  *
  *     random_test [CALLS]      default 100,000
  *
- * Four threads call, each with its own cnode. Most of their calls make sense: the arguments are
- * chosen by looking into the tables; one in six arguments is noise. The root thread, by calls like
- * any other's, hands out capabilities and rebuilds what was lost; its own cnode is out of the
- * others' reach. A refused call must leave every table as it was. Prints calls, successes and
- * refusals by invocation; fails when an invocation did not come, or did not succeed, often enough.
+ * Four threads run as the scheduler says, each with its own cnode and context. Most of what they do
+ * is invocations; the rest are messages, signals, faults, foreign system calls, interrupts, and
+ * time that passes. Most of their calls make sense: the arguments are chosen by looking into the
+ * tables; one in six arguments is noise. The root thread, by calls like any other's, hands out
+ * capabilities and rebuilds what was lost; its own cnode is out of the others' reach. A refused
+ * call must leave every table as it was. Prints calls, successes and refusals by invocation; fails
+ * when an invocation did not come, or did not succeed, often enough.
  */
 #include "abi/abi_names.h"
 #include "abi/abi_table.h"
+#include "abi/message.h"
+#include "arch/host/host.h"
 #include "object/check.h"
 #include "object/cnode.h"
 #include "object/space.h"
@@ -20,28 +24,43 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define CALLERS    4u
-#define SLOTS_EACH 40u
-#define NOISE      6u    /* one argument in so many */
-#define SUM_EVERY  16u   /* one refusal in so many is compared table by table */
-#define GARDEN     12u   /* the root acts once in so many calls */
-#define SHARE      1000u /* of a million calls each invocation comes at least so often */
-#define GOOD_SHARE 30u   /* per cent that succeed */
+#define FIRST_LABEL 1000u /* of an invocation, to tell it from a message's label */
+#define CALLERS     4u
+#define SLOTS_EACH  40u
+#define NOISE       6u    /* one argument in so many */
+#define SUM_EVERY   16u   /* one refusal in so many is compared table by table */
+#define GARDEN      12u   /* the root acts once in so many calls */
+#define SHARE       1000u /* of a million calls each invocation comes at least so often */
+#define GOOD_SHARE  30u   /* per cent that succeed */
 
 static uint32_t caller;
-static uint32_t tries[LABELS];
-static uint32_t results[LABELS][ERRORS];
+#define KINDS_OF_CALLS (LABELS + CALLS) /* invocations by label, then system calls by number */
+static uint32_t tries[KINDS_OF_CALLS];
+static uint32_t results[KINDS_OF_CALLS][ERRORS];
+static uint32_t faults;
+static uint32_t interrupts;
+static uint32_t timers;
 static uint64_t word[MSG_WORDS_REGS];
 
 /* Root handles of the callers' parts. */
 static uint32_t cnode_handle(uint32_t t)
 {
-    return 40 + 2 * t;
+    return 40 + 3 * t;
 }
 
 static uint32_t thread_handle(uint32_t t)
 {
-    return 41 + 2 * t;
+    return 41 + 3 * t;
+}
+
+static uint32_t context_handle(uint32_t t)
+{
+    return 42 + 3 * t;
+}
+
+static const char *kind_name(uint32_t kind)
+{
+    return kind < LABELS ? inv_name[kind] : call_name[kind - LABELS];
 }
 
 static bool noise(void)
@@ -217,6 +236,35 @@ static void choose_other(uint32_t label, uint32_t self)
     }
 }
 
+/* The caller makes a system call; its error, 0 where it waits now. */
+static uint32_t system_call(uint32_t number, uint32_t label, uint32_t handle, uint32_t reply,
+                            uint32_t words)
+{
+    uint32_t kind =
+        number == SYS_CALL && label >= FIRST_LABEL ? label - FIRST_LABEL : LABELS + number;
+    uint64_t *reg = t_reg + caller * T_REGS;
+    bool compare = kit_random(SUM_EVERY) == 0;
+    uint64_t before = compare ? kit_sum() : 0;
+    reg[R_TAG] = TAG_NATIVE | TAG(number, label % FIRST_LABEL, words, kit_random(4) == 0);
+    reg[R_HANDLE] = (uint64_t)reply << 32 | handle;
+    reg[R_EXTRA] = kit_random(SLOTS_EACH);
+    for (uint32_t n = 0; n < MSG_WORDS_REGS; n++) {
+        reg[R_W0 + n] = n < words ? word[n] : 0;
+    }
+    host_clock += 100 + kit_random(1000);
+    entry_syscall();
+    uint32_t error = t_state[caller] == THREAD_READY ? TAG_CODE(reg[R_TAG]) : 0;
+    error = error < ERRORS ? error : 0; /* the tag of a message that came */
+    if (compare && error > ERR_AGAIN && error != ERR_CANCELLED && before != kit_sum()) {
+        fprintf(stderr, "%s was refused with %s, and changed a table\n", kind_name(kind),
+                error_name[error]);
+        abort();
+    }
+    tries[kind]++;
+    results[kind][error]++;
+    return error;
+}
+
 /* One random call of the caller; its error, or ERRORS when it had no handle for it. */
 static uint32_t random_call(void)
 {
@@ -224,7 +272,8 @@ static uint32_t random_call(void)
     label = label < LABELS ? label : INV_CNODE_EXTEND;
     uint32_t k = t_cnode[caller];
     uint32_t handle = find(k, noise() ? 0 : inv_type[label], true);
-    if (handle == 0) {
+    if (k == NIL || handle == 0) {
+        entry_timer();
         return ERRORS;
     }
     uint32_t self = cnode_slot(k, handle);
@@ -247,33 +296,104 @@ static uint32_t random_call(void)
         }
     }
     uint32_t words = kit_random(40) == 0 ? kit_random(MSG_WORDS_REGS) : inv_words[label];
-    bool compare = kit_random(SUM_EVERY) == 0;
-    uint64_t before = compare ? kit_sum() : 0;
-    uint32_t error = kit_invoke(caller, handle, label, words, word);
-    if (compare && error > ERR_AGAIN && before != kit_sum()) {
-        fprintf(stderr, "%s was refused with %s, and changed a table\n", inv_name[label],
-                error_name[error]);
-        abort();
-    }
-    tries[label]++;
-    results[label][error]++;
-    return error;
+    return system_call(SYS_CALL, FIRST_LABEL + label, handle, 0, words);
 }
 
-/* The root makes thread t and its cnode anew where they are lost. */
+/* A message, a signal, an answer or a receive. */
+static uint32_t random_message(void)
+{
+    static const uint8_t to[] = {OBJ_ENDPOINT, OBJ_ENDPOINT, OBJ_NOTIFICATION, OBJ_NOTIFICATION,
+                                 OBJ_REPLY};
+    uint32_t number = 1 + kit_random(CALLS - 1);
+    bool sends = number == SYS_SEND || number == SYS_SEND_TRY;
+    bool waits = number == SYS_RECEIVE || number == SYS_RECEIVE_TRY;
+    uint32_t type = to[sends                       ? kit_random(5)
+                       : number == SYS_RECEIVE_TRY ? 1 + kit_random(3)
+                       : waits                     ? kit_random(3)
+                                                   : 0];
+    uint32_t k = t_cnode[caller];
+    uint32_t handle = find(k, noise() ? 0 : type, true);
+    uint32_t reply =
+        number == SYS_REPLY_RECEIVE || (waits && kit_random(4) != 0) ? find(k, OBJ_REPLY, true) : 0;
+    for (uint32_t n = 0; n < MSG_WORDS_REGS; n++) {
+        word[n] = some_word();
+    }
+    uint32_t s = cnode_slot(k, handle);
+    if (number == SYS_CALL && s != NIL && s_type[s] != OBJ_ENDPOINT) {
+        return ERRORS; /* an invocation */
+    }
+    if (number == SYS_RECEIVE_TRY && s != NIL && s_type[s] == OBJ_NOTIFICATION &&
+        kit_random(4) == 0) {
+        (void)system_call(SYS_SEND_TRY, 0, handle, 0, 0); /* so that there is something */
+        if (current != caller) {
+            return 0;
+        }
+    }
+    return system_call(number, kit_random(100), handle, reply, kit_random(MSG_WORDS_REGS + 1));
+}
+
+/* Something that the running thread does not ask for. */
+static void random_event(void)
+{
+    switch (kit_random(8)) {
+    case 0:
+        faults++;
+        entry_fault(kit_random(32), kit_random(8), some_word());
+        break;
+    case 1:
+        faults++;
+        t_reg[caller * T_REGS + R_TAG] = kit_random(400);
+        entry_syscall();
+        break;
+    case 2:
+    case 3:
+    case 4: {
+        uint32_t irq = kit_random(I_MAX - 1);
+        if (host_irq_open[irq] != 0) {
+            interrupts++;
+            arch_irq_mask(irq);
+            entry_interrupt(irq);
+        }
+        break;
+    }
+    default:
+        host_clock += kit_random(200000);
+        if (host_due <= host_clock) {
+            timers++;
+            entry_timer();
+        }
+        break;
+    }
+}
+
+/* The root makes an object of its own anew where it is lost; true when it had to. */
+static bool remake(uint32_t kind, uint32_t type, uint64_t at, uint64_t count, uint32_t handle)
+{
+    if (s_type[kit_slot(handle)] != 0) {
+        return false;
+    }
+    (void)KIT_FINISH(KIT_UNTYPED(kind), INV_UNTYPED_RETYPE, type, 0, at, count, KIT_CNODE, handle);
+    return true;
+}
+
+/* The root gives thread t what it lost, and lets it run. */
 static void rebuild(uint32_t t)
 {
-    if (s_type[kit_slot(cnode_handle(t))] == 0) {
-        uint32_t at = 4 + (t - 2) * (SLOTS_EACH + 4);
-        (void)KIT_FINISH(KIT_UNTYPED(KIND_SLOT), INV_UNTYPED_RETYPE, OBJ_CNODE, 0, at, SLOTS_EACH,
-                         KIT_CNODE, cnode_handle(t));
-    }
-    if (s_type[kit_slot(thread_handle(t))] == 0) {
-        (void)KIT_FINISH(KIT_UNTYPED(KIND_THREAD), INV_UNTYPED_RETYPE, OBJ_THREAD, 0, t - 1, 1,
-                         KIT_CNODE, thread_handle(t));
+    (void)remake(KIND_SLOT, OBJ_CNODE, 4 + (t - 2) * (SLOTS_EACH + 4), SLOTS_EACH, cnode_handle(t));
+    (void)remake(KIND_CONTEXT, OBJ_CONTEXT, t - 1, 1, context_handle(t));
+    if (remake(KIND_THREAD, OBJ_THREAD, t - 1, 1, thread_handle(t))) {
+        (void)KIT_CALL(thread_handle(t), INV_THREAD_PRIORITY, 10);
     }
     if (t_cnode[t] == NIL) {
         (void)KIT_CALL(thread_handle(t), INV_THREAD_BIND, ROLE_CNODE, cnode_handle(t));
+    }
+    if (t_context[t] == NIL) {
+        (void)KIT_CALL(thread_handle(t), INV_THREAD_BIND, ROLE_CONTEXT, context_handle(t));
+    }
+    (void)KIT_CALL(context_handle(t), INV_CONTEXT_CONFIGURE, 1000000, 1000000);
+    if (t_state[t] != THREAD_READY) {
+        (void)KIT_CALL(thread_handle(t), INV_THREAD_SUSPEND);
+        (void)KIT_CALL(thread_handle(t), INV_THREAD_RESUME);
     }
 }
 
@@ -290,8 +410,8 @@ static void hand_out(uint32_t t)
         }
         return;
     }
-    static const uint8_t often[] = {KIND_FRAME, KIND_FRAME, KIND_SLOT};
-    uint32_t kind = kit_random(2) ? often[kit_random(3)] : 1 + kit_random(KINDS - 1);
+    static const uint8_t often[] = {KIND_FRAME, KIND_FRAME, KIND_SLOT, KIND_NOTIFICATION};
+    uint32_t kind = kit_random(2) ? often[kit_random(4)] : 1 + kit_random(KINDS - 1);
     switch (kit_random(6)) {
     case 0:
         (void)KIT_CALL(h, INV_CNODE_COPY, empty, KIT_CNODE, h, RIGHTS_ALL);
@@ -319,15 +439,33 @@ static void hand_out(uint32_t t)
     }
 }
 
+/* The root acts: for the thread that runs, or where none does, for all. */
+static void garden(void)
+{
+    uint32_t only = current;
+    for (uint32_t t = 2; t < 2 + CALLERS; t++) {
+        if (only == NIL || only == KIT_ROOT || t == only) {
+            rebuild(t);
+            hand_out(t);
+        }
+    }
+    host_clock += 1000000;
+    entry_timer();
+    kit_check("root");
+}
+
 static bool report(uint64_t calls)
 {
     uint64_t good = 0;
     bool enough = true;
     printf("%-20s %8s %8s  refusals by error\n", "invocation", "calls", "done");
-    for (uint32_t label = 1; label < LABELS; label++) {
+    for (uint32_t label = 1; label < KINDS_OF_CALLS; label++) {
+        if (label == LABELS) {
+            continue;
+        }
         uint32_t done = results[label][0] + results[label][ERR_AGAIN];
         good += done;
-        printf("%-20s %8u %8u ", inv_name[label], tries[label], done);
+        printf("%-20s %8u %8u ", kind_name(label), tries[label], done);
         for (uint32_t e = ERR_AGAIN + 1; e < ERRORS; e++) {
             if (results[label][e] != 0) {
                 printf(" %s %u", error_name[e], results[label][e]);
@@ -336,10 +474,11 @@ static bool report(uint64_t calls)
         printf("\n");
         bool few = done * 1000000ULL < SHARE * calls;
         if (few) {
-            printf("%s succeeded too seldom\n", inv_name[label]);
+            printf("%s succeeded too seldom\n", kind_name(label));
         }
         enough = enough && !few;
     }
+    printf("%u faults and foreign calls, %u interrupts, %u timers\n", faults, interrupts, timers);
     printf("%llu calls, %llu done (%llu per cent)\n", (unsigned long long)calls,
            (unsigned long long)good, (unsigned long long)(good * 100 / calls));
     return enough && good * 100 >= GOOD_SHARE * calls;
@@ -352,20 +491,18 @@ int main(int argc, char **argv)
     kit_boot();
     uint64_t made = 0;
     while (made < calls) {
-        caller = 2 + kit_random(CALLERS);
-        if (kit_random(GARDEN) == 0) {
-            rebuild(caller);
-            hand_out(caller);
-            kit_check("root");
-        }
-        if (t_cnode[caller] == NIL) {
-            rebuild(caller);
+        if (current == NIL || current == KIT_ROOT || kit_random(GARDEN) == 0) {
+            garden();
             continue;
         }
-        if (random_call() != ERRORS) {
+        caller = current;
+        if (kit_random(10) == 0) {
+            random_event();
+        } else if ((t_cnode[caller] != NIL && kit_random(4) == 0 ? random_message()
+                                                                 : random_call()) != ERRORS) {
             made++;
-            kit_check("call");
         }
+        kit_check("call");
     }
     bool enough = report(calls);
     printf("%d passed, %d failed\n", enough, !enough);
