@@ -227,7 +227,9 @@ bool context_charge(uint32_t c, uint64_t start, uint64_t used)
         start = time_sum(start, amount);
         used = used - amount;
     }
-    refill_gather(c);
+    if (c_time0[c] > end) {
+        refill_gather(c);
+    }
     return c_time0[c] > end;
 }
 

@@ -5,8 +5,8 @@
  * amounts always add up to the budget.
  * What is used of a refill comes back as a refill one period after it was used, so no stretch of
  * one period holds more than the budget (theorem of the sporadic server). When all places are
- * taken, and when what is left is too small to be worth a switch (CONTEXT_BUDGET_MIN), refills are
- * merged to the later of their times: merging may delay, and never advances.
+ * taken, and when the next refill is too small to be worth a switch (CONTEXT_BUDGET_MIN), refills
+ * are merged to the later of their times: merging may delay, and never advances.
  *
  * A context whose budget is its whole period only takes turns: what was used comes back at once,
  * and the thread goes behind the others of its priority.
@@ -98,7 +98,7 @@ void context_configure(uint32_t c, uint64_t budget, uint64_t period, uint64_t st
     CONTEXTS(ensures)
     ensures c_budget[c] == 0 ==> \result;
     ensures 0 < c_budget[c] < c_period[c] ==> (\result <==> c_time0[c] > end_of(start, used));
-    ensures 0 < c_budget[c] < c_period[c] ==>
+    ensures 0 < c_budget[c] < c_period[c] && \result ==>
         c_count[c] == 1 || c_amount0[c] >= CONTEXT_BUDGET_MIN; */
 bool context_charge(uint32_t c, uint64_t start, uint64_t used);
 

@@ -14,6 +14,9 @@ uint32_t e_cursor[E_MAX];
 void schedule_init(void)
 {
     due_init();
+    for (uint32_t c = 1; c < C_MAX; c++) {
+        context_configure(c, 0, 0, 0);
+    }
     timer_due = ARCH_NEVER;
 }
 
@@ -36,6 +39,8 @@ void schedule_ready(uint32_t t)
     }
     if (c_time0[c] > now) {
         due_insert(c, c_time0[c]);
+    } else if (c == running && !turn_over) {
+        ready_prepend(t);
     } else {
         ready_append(t);
     }

@@ -80,13 +80,15 @@ extern bool turn_over;           /* the running context's turn is over */
     ensures since == now == arch_clock; */
 void schedule_enter(void);
 
-/* Makes t ready, which stands in no queue: it runs as soon as its turn and its budget allow. */
+/* Makes t ready, which stands in no queue: it runs as soon as its turn and its budget allow. Who
+ * got the running context goes on with its turn; others come behind those who are ready. */
 /*@ QUEUES(requires)
     READY(requires)
     DUE(requires)
     requires x_links;
     requires is_thread(t) && t_queue[t] == NIL;
     assigns t_state[t], t_next[t], t_prev[t], t_queue[t], t_next[q_tail[t_priority[t] + 1]];
+    assigns t_prev[q_head[t_priority[t] + 1]];
     assigns q_head[t_priority[t] + 1], q_tail[t_priority[t] + 1], ready_map, ready_top;
     assigns t_order[0 .. T_MAX-1];
     assigns due_heap[1 .. C_MAX-1], c_place[1 .. C_MAX-1], c_due[t_context[t]], due_count;

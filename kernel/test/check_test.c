@@ -5,6 +5,7 @@
 #include "object/cnode.h"
 #include "object/irq.h"
 #include "object/space.h"
+#include "test/check_threads.h"
 #include "test/testkit.h"
 
 #include <setjmp.h>
@@ -197,10 +198,14 @@ static void break_map(uint32_t clause)
 
 static void break_it(void)
 {
-    kit_boot();
-    kit_furnish();
-    kit_check("before");
-    if (breaking <= CLAUSE_slot_reached) {
+    if (breaking < CLAUSE_queue_refs) {
+        kit_boot();
+        kit_furnish();
+        kit_check("before");
+    }
+    if (breaking >= CLAUSE_queue_refs) {
+        break_threads(breaking);
+    } else if (breaking <= CLAUSE_slot_reached) {
         break_slot(breaking);
     } else if (breaking <= CLAUSE_cnode_first) {
         break_capability(breaking);

@@ -15,7 +15,7 @@
 #include "object/notification.h"
 #include "object/thread.h"
 
-#define W_THREADS 8u
+#define W_THREADS 10u
 #define W_BUDGET  1000000ULL
 
 /* Handles, and the objects behind them: number i is object i + 4 of its noun. */
