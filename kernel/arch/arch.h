@@ -11,7 +11,7 @@
  * - A thread runs in the address space whose top-level table is the frame t_space[thread]; 0 is the
  * kernel's own, without user memory.
  * - Frames are numbered by physical address / 4096. phys holds those of the memory; device frames
- * have numbers >= PHYS_FRAMES. The frames under the image's end are not reachable through phys, and
+ * have numbers >= PHYS_FRAMES. The frames under the image's end are never written through phys, and
  * no object ever names them.
  */
 #ifndef KERNEL_ARCH_H

@@ -1,11 +1,10 @@
 /* The kernel's own page tables, and those that objects write. No page is both writable and
- * executable: text, constants and data lie in large pages of their own, and phys does not map the
- * image a second time. */
+ * executable: text, constants and data lie in large pages of their own; of the image, phys maps for
+ * reading only, what the monitor reads. */
 #include "arch/arch.h"
 #include "asm.h"
 #include "layout.h"
 #include "machine.h"
-#include <stdbool.h>
 
 #define PRESENT ARCH_PTE_PRESENT
 #define RW      (ARCH_PTE_PRESENT | ARCH_PTE_WRITE)
@@ -69,8 +68,9 @@ void paging_init(void)
         } else {
             image_pd[i] = page + (i < large(image_data) ? PRESENT : RW) + LARGE + NX;
         }
-        bool memory = i >= large(image_end) && i < PHYS_FRAMES / 512;
-        phys_pd[i] = memory ? page + RW + LARGE + NX : 0;
+        phys_pd[i] = i >= PHYS_FRAMES / 512 ? 0
+                     : i < large(image_end) ? page + PRESENT + LARGE + NX
+                                            : page + RW + LARGE + NX;
     }
     image_pd[(IOAPIC_BASE - IMAGE_BASE) / LARGE_PAGE] = 0xfec00000 + DEVICE;
     image_pd[(APIC_BASE - IMAGE_BASE) / LARGE_PAGE] = 0xfee00000 + DEVICE;

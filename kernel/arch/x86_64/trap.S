@@ -11,15 +11,15 @@
 #define REG(r) (8 * (r))(%rsp)
 #define REGA(r) (8 * (r))(%rax)
 
+    .globl syscall_entry, space_loaded, entry_stack_top
     .section .text.window, "ax"
-    .globl syscall_entry, window_kernel_cr3, current_regs, space_loaded, entry_stack_top, kernel_space
+#ifdef WINDOW
 syscall_entry:
     movq %rsp, window_rsp(%rip)
-#ifdef WINDOW
     movq window_kernel_cr3(%rip), %rsp
     movq %rsp, %cr3
-#endif
     jmp syscall_save
+#endif
 
 /* vector and error code are on the entry stack, above them what the processor pushed: rip, cs, rflags, rsp, ss */
 trap_common:
@@ -77,6 +77,10 @@ trap_stubs:
     .endr
 
     .text
+#ifndef WINDOW
+syscall_entry:
+    movq %rsp, window_rsp(%rip)
+#endif
 syscall_save:
     movq current_regs(%rip), %rsp
     movq %rax, REG(R_TAG)
@@ -100,7 +104,6 @@ syscall_save:
     movq %rax, REG(R_FS)
     rdgsbase %rax
     movq %rax, REG(R_GS)
-    movq $0, REG(R_FULL)
     movq $kernel_stack_top, %rsp
     call entry_syscall
 
@@ -182,8 +185,9 @@ idle:
 1:  hlt
     jmp 1b
 
-exit_full:
+exit_full: /* R_FULL is 0 while the thread runs, so that the way in by SYSCALL leaves it alone */
     movq %rsp, %rax
+    movq $0, REGA(R_FULL)
     movq $entry_stack_top, %rsp
     pushq $SS_USER
     pushq REGA(R_RSP)

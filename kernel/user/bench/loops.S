@@ -99,7 +99,7 @@ bench_serve:
     movq %rax, M(0)
     STAMP BENCH_CAME
     KEEP
-    call bench_answer
+    call *bench_answer(%rip)
     LOAD
     STAMP BENCH_LEFT
     movq M(3), %rdx
@@ -108,7 +108,7 @@ bench_serve:
 
 bench_wait:
     subq $8, %rsp
-1:  call bench_woken
+1:  call *bench_woken(%rip)
     LOAD
     movq M(3), %rdx
     movq M(0), %rax
