@@ -9,13 +9,17 @@
 #define NIL 0
 
 #ifdef KERNEL_SMALL
-#define HOME_SLOTS  512  /* slots that cnodes are made of */
-#define T_MAX       16   /* threads */
-#define E_MAX       32   /* endpoints */
-#define N_MAX       32   /* notifications */
-#define R_MAX       32   /* reply objects */
-#define C_MAX       16   /* scheduling contexts */
+#ifndef HOME_SLOTS
+#define HOME_SLOTS 512 /* slots that cnodes are made of */
+#endif
+#define T_MAX 16 /* threads */
+#define E_MAX 32 /* endpoints */
+#define N_MAX 32 /* notifications */
+#define R_MAX 32 /* reply objects */
+#define C_MAX 16 /* scheduling contexts */
+#ifndef PHYS_FRAMES
 #define PHYS_FRAMES 2048 /* frames of memory */
+#endif
 #else
 #define HOME_SLOTS  131072
 #define T_MAX       1024

@@ -1,6 +1,6 @@
 # The image and the programs that run on it. Freestanding: nothing of the host's headers but the compiler's own.
 #
-#   kernel_image(NAME definitions...)      kernel image NAME in build/kernel/
+#   kernel_image(NAME definitions... SOURCES more...)  kernel image NAME in build/kernel/
 #   native_program(NAME sources... LIBS)   program for the kernel, in build/kernel/
 #   boot_image(NAME ROOT files...)         boot image NAME.img whose root task is the program ROOT
 set(NATIVE_FLAGS -ffreestanding -fno-stack-protector -fno-pic -fno-pie -fno-asynchronous-unwind-tables -fno-builtin
@@ -18,13 +18,14 @@ add_custom_command(OUTPUT ${CMAKE_BINARY_DIR}/kernel/link.ld
 add_custom_target(kernel_link DEPENDS ${CMAKE_BINARY_DIR}/kernel/link.ld)
 
 function(kernel_image name)
-    add_executable(${name} ${KERNEL_ARCH} ${KERNEL_OBJECT})
+    cmake_parse_arguments(K "" "" "SOURCES" ${ARGN})
+    add_executable(${name} ${KERNEL_ARCH} ${KERNEL_OBJECT} ${K_SOURCES})
     add_dependencies(${name} kernel_abi kernel_link)
     set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/kernel
         LINK_DEPENDS ${CMAKE_BINARY_DIR}/kernel/link.ld)
     target_include_directories(${name} BEFORE PRIVATE ${NATIVE_INCLUDES} ${KERNEL_DIR}/arch/x86_64)
     target_compile_options(${name} PRIVATE ${KERNEL_FLAGS})
-    target_compile_definitions(${name} PRIVATE ${ARGN})
+    target_compile_definitions(${name} PRIVATE ${K_UNPARSED_ARGUMENTS})
     target_link_options(${name} PRIVATE -nostdlib -static -Wl,-z,max-page-size=4096 -Wl,--build-id=none
         -Wl,--no-warn-rwx-segments -T ${CMAKE_BINARY_DIR}/kernel/link.ld)
 endfunction()
@@ -66,6 +67,10 @@ target_compile_options(native_lib PRIVATE ${NATIVE_FLAGS})
 
 kernel_image(kernel.elf)
 kernel_image(kernel-window.elf WINDOW)
+# These check the whole invariant after each entry: with the small tables, and with tables in which the tests fit.
+kernel_image(kernel-check.elf KERNEL_CHECK KERNEL_SMALL PHYS_FRAMES=4096 SOURCES arch/x86_64/check_entry.c)
+kernel_image(kernel-check-tests.elf KERNEL_CHECK KERNEL_SMALL HOME_SLOTS=2048 PHYS_FRAMES=4096
+    SOURCES arch/x86_64/check_entry.c)
 native_program(native_root user/root/main.c LIBS native_lib)
 native_program(personality user/personality/main.c user/personality/memory.c user/personality/load.c
     user/personality/calls.c LIBS native_lib)
@@ -99,3 +104,5 @@ boot_image(native_bench native_bench)
 cognu_script_test(native_check full ${CMAKE_SOURCE_DIR}/tools/native --check --image native_tests.img)
 cognu_script_test(native_check_window full ${CMAKE_SOURCE_DIR}/tools/native --check --image native_tests.img --kernel kernel-window.elf)
 cognu_script_test(native_programs full ${KERNEL_DIR}/user/linux/native_test.sh)
+cognu_script_test(native_check_invariant full ${CMAKE_SOURCE_DIR}/tools/native --check --image native_tests.img
+    --kernel kernel-check-tests.elf --memory 16)

@@ -26,9 +26,10 @@
 extern uint64_t phys[PHYS_FRAMES * 512ULL];
 
 /* A page-table entry is frame * 4096 + flags; ARCH_PTE_NX is added too where the frame is not to be
- * executed. */
-#define ARCH_PTE_PRESENT 1ULL
-#define ARCH_PTE_WRITE   2ULL
+ * executed. Present is also accessed, writable also dirty, so that the processor itself never
+ * changes an entry. */
+#define ARCH_PTE_PRESENT 33ULL
+#define ARCH_PTE_WRITE   66ULL
 #define ARCH_PTE_USER    4ULL
 #define ARCH_PTE_NOCACHE 24ULL /* PWT and PCD: for device frames */
 #define ARCH_PTE_LARGE   128ULL

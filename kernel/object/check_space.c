@@ -2,8 +2,7 @@
 #include "object/check.h"
 #include "object/space.h"
 
-#define PTE_TOUCHED 0x60ULL /* accessed and dirty: the processor sets them */
-#define ZERO_FRAMES 4       /* frames that one check of frame_zero looks at, in turn */
+#define ZERO_FRAMES 4 /* frames that one check of frame_zero looks at, in turn */
 
 static bool is_table(uint32_t f)
 {
@@ -137,7 +136,7 @@ static bool entry_fits(uint32_t s, uint64_t pte)
     bool fits = false;
     for (uint32_t r = 0; r <= RIGHTS_ALL; r++) {
         bool may = s_type[s] == OBJ_TABLE || ((r & rights) == r && (r & RIGHT_READ) != 0);
-        fits = fits || (may && (pte & ~PTE_TOUCHED) == space_pte(s, r));
+        fits = fits || (may && pte == space_pte(s, r));
     }
     return fits;
 }

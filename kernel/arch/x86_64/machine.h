@@ -37,6 +37,7 @@ void apic_init(void);             /* finds machine.ticks_per_us */
 void apic_ack(void);
 void apic_timer_fired(void);
 
+void check_entry(void); /* the checking image, before each way out */
 void trap_dispatch(uint64_t vector, uint64_t code, uint64_t address);
 _Noreturn void trap_panic(const uint64_t *frame);
 _Noreturn void machine_stop(const char *why);

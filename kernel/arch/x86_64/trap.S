@@ -109,6 +109,9 @@ syscall_save:
 
     .globl exit_to_user
 exit_to_user:
+#ifdef KERNEL_CHECK
+    call check_entry
+#endif
     movl current(%rip), %eax
     movl t_space(, %rax, 4), %ecx
     cmpl %ecx, space_loaded(%rip)

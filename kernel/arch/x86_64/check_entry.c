@@ -1,0 +1,17 @@
+/* In the image that is built with KERNEL_CHECK: the whole invariant after every entry. */
+#include "machine.h"
+#include "object/check.h"
+
+void check_entry(void)
+{
+    static const char *const name[] = {
+#define CLAUSE(name) #name,
+#include "object/clauses.def"
+    };
+    uint32_t clause = check_inv();
+    if (clause != CLAUSES) {
+        serial_text("\nclause ");
+        serial_text(name[clause]);
+        machine_stop("the invariant does not hold");
+    }
+}
