@@ -296,6 +296,7 @@ struct ninep_call {
     bool last;            /* last of its chain */
     uint32_t deadline_ms; /* 0: the client's default; UINT32_MAX: none */
     uint64_t trace;
+    uint64_t origin;  /* the owner's: what it is for, as its successor will know it */
     ninep_done *done; /* may be NULL */
     void *aux;
 };
@@ -326,5 +327,37 @@ enum ninep_client_state ninep_client_state(const struct ninep_client *c);
 cg_err ninep_client_status(struct ninep_client *c, struct cg_str *out);
 uint64_t ninep_client_round_trips(
     const struct ninep_client *c); /* flights: sends into an idle pipe; for benchmarks */
+
+/* ---- a session that outlives its process ---- */
+
+/* A client that is kept writes its session into a book (book.h): its secret, the state of every
+ * slot, and every request that must happen, until it is answered. A successor's client takes the
+ * session up: it proves the same secret, sends the same requests again in the same slots, and the
+ * server's ledger sees to it that each happens once.
+ *
+ * Everything is in the book before the server can know of it. What the owner writes into the book
+ * before a done returns, or before he makes a call, is committed with the client's own. */
+struct book;
+
+enum { NINEP_BOOK_KIND = 16, NINEP_BOOK_KINDS = 2 }; /* of its records; a is the owner's number */
+
+/* A request that a predecessor had made and that was not answered. */
+struct ninep_kept {
+    uint8_t type;
+    uint32_t chain, newfid;
+    uint64_t origin;
+    const union ninep_tmsg *t; /* during the call; its spans borrow from the book */
+};
+/* Says who is told of its end; *done NULL: nobody. */
+typedef void ninep_adopt(void *ctx, const struct ninep_kept *k, ninep_done **done, void **aux);
+
+/* Both before ninep_client_start, once. keep: a new client; what a predecessor left under that
+ * number is forgotten. adopt: false when nothing usable is there; the client is then as new, and
+ * what was under way is lost: each is given to adopt with c's state DEAD and done is not called. */
+void ninep_client_keep(struct ninep_client *c, struct book *b, uint64_t number);
+bool ninep_client_adopt(struct ninep_client *c, struct book *b, uint64_t number, ninep_adopt *adopt,
+                        void *ctx);
+/* Of an adopted client, before start: this fid is still in use. All others are clunked. */
+bool ninep_client_claim(struct ninep_client *c, uint32_t fid); /* false: it was not given out */
 
 #endif

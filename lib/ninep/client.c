@@ -125,6 +125,7 @@ void ninep_client_free(struct ninep_client *c)
     }
     c->state = NINEP_DEAD;
     end_calls(c);
+    client__forget_session(c);
     client__leave(c);
 }
 
@@ -268,6 +269,7 @@ uint64_t ninep_client_round_trips(const struct ninep_client *c)
 uint32_t ninep_client_chain(struct ninep_client *c)
 {
     c->chain_last = c->chain_last == UINT32_MAX ? 1 : c->chain_last + 1;
+    client__keep_counters(c);
     return c->chain_last;
 }
 

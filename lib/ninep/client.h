@@ -6,6 +6,7 @@
  * client_reply.c  frames from the server
  * client_lease.c  the lease clock, the standing watch, pings, releases
  * client_fid.c    fid numbers and gathered clunks
+ * client_kept.c   the session in a book, and out of it
  *
  * A call has a position (waiting for a slot, sent, or stranded by a lost session) and, apart from
  * it, may wait to be reported. Reports that no reply brings are gathered on a list and delivered
@@ -18,6 +19,7 @@
 #ifndef COGNU_NINEP_CLIENT_H
 #define COGNU_NINEP_CLIENT_H
 
+#include <cognu/book.h>
 #include <cognu/ninep.h>
 
 enum {
@@ -52,6 +54,7 @@ struct call {
     bool cancelled; /* Tcancel was sent or is to be sent with it */
     bool ghost;     /* already reported */
     bool once;      /* class of the request */
+    bool adopted;   /* made by a predecessor */
     bool clunk;     /* the ghost's newfid was clunked before the ghost was answered */
     uint8_t type;   /* of the request as it stands in the frame */
     uint8_t asked;  /* what the caller asked for */
@@ -60,7 +63,8 @@ struct call {
     uint32_t newfid; /* the fid that it makes, or NOFID */
     uint32_t deadline_ms;
     cg_err result; /* when reporting, or stranded */
-    uint64_t id, trace;
+    uint64_t id, trace, origin;
+    struct kept_call *kept; /* its record, NULL: none */
     uint64_t sent_ns;
     uint64_t deadline_ns; /* 0: none */
     struct ninep_frame *frame;
@@ -130,6 +134,12 @@ struct ninep_client {
     uint64_t ping_ns;        /* when the ping under way was sent; 0: none */
     size_t ping_left;        /* of the frame that was being received then */
 
+    struct book *book; /* NULL: it is not kept */
+    uint64_t book_number, call_order;
+    struct kept_session *kept;
+    bool clunk_rest;  /* fids that nobody claimed, once the adopted calls are answered */
+    uint32_t adopted; /* calls that are not */
+
     uint64_t retry_ns, start_ns, deadlines_ns; /* 0: none */
     uint64_t tick_ns;                          /* what the owner was told last; 0: nothing due */
 
@@ -159,6 +169,10 @@ bool client__final(cg_err e); /* asking again will not heal it */
 /* A call of the client's own; NULL: no memory. */
 struct call *client__call_own(struct ninep_client *c, uint8_t type, const union ninep_tmsg *t,
                               ninep_done *done);
+struct call *client__call_new(struct ninep_client *c, uint8_t type,
+                              struct ninep_frame *f); /* takes f */
+bool client__ghost_frame(struct call *k);             /* false: no memory, the old one stays */
+uint32_t client__new_fid(uint8_t type, const union ninep_tmsg *t); /* that it makes, or NOFID */
 void client__queue(struct ninep_client *c, struct call *k, bool first);
 void client__send_now(struct ninep_client *c, struct call *k); /* into a free slot */
 void client__pump(struct ninep_client *c);
@@ -173,14 +187,28 @@ void client__cancelled_lost(struct ninep_client *c); /* the link went: reports c
 void client__report_all(struct ninep_client *c, cg_err e); /* those not yet sent */
 void client__report_stranded(struct ninep_client *c);
 void client__deliver(struct ninep_client *c);
+/* ms 0: the client's own; UINT32_MAX: none. */
+void client__set_deadline(struct ninep_client *c, struct call *k, uint32_t ms);
 void client__deadlines(struct ninep_client *c, uint64_t now); /* reports what has passed */
 void client__control(struct ninep_client *c, uint8_t type, const union ninep_tmsg *t);
 /* Writes a request into a new frame; NULL: no memory, or it does not fit its fields. */
 struct ninep_frame *client__encode(uint8_t type, const union ninep_tmsg *t);
 
+/* client_kept.c: each does nothing when the client is not kept */
+void client__keep_session(struct ninep_client *c); /* it is established and attached */
+void client__forget_session(struct ninep_client *c);
+void client__keep_counters(struct ninep_client *c); /* fids, chains, events that were seen */
+void client__keep_waiting(struct ninep_client *c, struct call *k);
+bool client__keep_sent(struct ninep_client *c, struct call *k); /* false: no room in the book */
+void client__keep_ghost(struct ninep_client *c, struct call *k);
+void client__forget_call(struct ninep_client *c, struct call *k);
+void client__adopted_done(struct ninep_client *c, struct call *k);
+void client__clunk_rest(struct ninep_client *c);
+
 /* client_lease.c */
 void client__renew(struct ninep_client *c, uint64_t sent_ns);
 void client__watch_start(struct ninep_client *c);
+void client__watch_adopted(struct ninep_client *c, struct call *k);
 void client__ponged(struct ninep_client *c);
 void client__releases_send(struct ninep_client *c);
 void client__ping(struct ninep_client *c, uint64_t now);
@@ -188,6 +216,8 @@ uint64_t client__ping_due(const struct ninep_client *c);
 void client__rtt(struct ninep_client *c, uint64_t sent_ns);
 
 /* client_fid.c */
+enum fid_state { FID_FREE, FID_USED, FID_CLUNKING };
+bool client__fids_grow(struct ninep_client *c, uint32_t cap);
 bool client__fids_init(struct ninep_client *c);
 void client__fids_lost(struct ninep_client *c);
 void client__clunk(struct ninep_client *c, uint32_t fid); /* nothing can still make it */

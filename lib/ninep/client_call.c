@@ -57,7 +57,7 @@ void client__control(struct ninep_client *c, uint8_t type, const union ninep_tms
 }
 
 /* Makes the call's frame one that has no effect and fails. False: no memory; the old one stays. */
-static bool ghost_frame(struct call *k)
+bool client__ghost_frame(struct call *k)
 {
     if (k->frame->refs > 1) {
         struct ninep_frame *f = ninep_frame_new(k->frame->cap);
@@ -119,6 +119,7 @@ static void take_out(struct ninep_client *c, struct call *k)
 void client__call_free(struct ninep_client *c, struct call *k)
 {
     cg_assert(k->place == CALL_NOWHERE && !k->reporting);
+    client__forget_call(c, k);
     c->calls--;
     c->call_bytes -= k->frame->cap;
     c->ghosts -= k->ghost;
@@ -198,9 +199,10 @@ static void give_up(struct ninep_client *c, struct call *k, cg_err e)
         return;
     }
     k->ghost = true;
+    client__keep_ghost(c, k);
     c->ghosts++;
     c->flying -= k->place == CALL_SENT;
-    bool ok = ghost_frame(k);
+    bool ok = client__ghost_frame(k);
     cg_assert(ok || k->place == CALL_SENT); /* a waiting call's frame is its own */
 }
 
@@ -293,11 +295,17 @@ void client__send_now(struct ninep_client *c, struct call *k)
         c->round_trips += c->flying++ == 0;
     }
     k->sent_ns = client__now(c);
-    transmit(c, k, k->sent_ns);
+    if (client__keep_sent(c, k)) {
+        transmit(c, k, k->sent_ns);
+    } else {
+        client__drop(c, CG_ENOMEM, "no memory to keep a request in");
+    }
 }
 
 void client__answered(struct ninep_client *c, struct call *k)
 {
+    client__forget_call(c, k);
+    client__adopted_done(c, k);
     c->slot[k->slot].call = NULL;
     if (k->slot < c->slots_in_force) {
         c->slot_free[c->slot_frees++] = k->slot;
@@ -318,7 +326,7 @@ void client__resend(struct ninep_client *c)
     c->round_trips += c->flying > 0;
     CG_LIST_EACH (it, &c->sent) {
         struct call *k = CG_CONTAINER(it, struct call, link);
-        if (!(k->ghost ? ghost_frame(k) : own_frame(k))) {
+        if (!(k->ghost ? client__ghost_frame(k) : own_frame(k))) {
             client__drop(c, CG_ENOMEM, "no memory to send requests again");
             return;
         }
@@ -388,7 +396,7 @@ void client__pump(struct ninep_client *c)
     }
 }
 
-static struct call *new_call(struct ninep_client *c, uint8_t type, struct ninep_frame *f)
+struct call *client__call_new(struct ninep_client *c, uint8_t type, struct ninep_frame *f)
 {
     struct call *k = cg_zalloc(sizeof *k);
     if (!k) {
@@ -413,7 +421,7 @@ struct call *client__call_own(struct ninep_client *c, uint8_t type, const union 
     if (encode(type, t, c->cfg.msize, &f) != CG_OK) {
         return NULL;
     }
-    struct call *k = new_call(c, type, f);
+    struct call *k = client__call_new(c, type, f);
     if (k) {
         k->internal = true;
         k->done = done;
@@ -422,7 +430,7 @@ struct call *client__call_own(struct ninep_client *c, uint8_t type, const union 
     return k;
 }
 
-static uint32_t new_fid_of(uint8_t type, const union ninep_tmsg *t)
+uint32_t client__new_fid(uint8_t type, const union ninep_tmsg *t)
 {
     switch (type) {
     case NINEP_TATTACH:
@@ -436,7 +444,7 @@ static uint32_t new_fid_of(uint8_t type, const union ninep_tmsg *t)
     }
 }
 
-static void set_deadline(struct ninep_client *c, struct call *k, uint32_t ms)
+void client__set_deadline(struct ninep_client *c, struct call *k, uint32_t ms)
 {
     k->deadline_ms = ms ? ms : c->cfg.deadline_ms;
     if (k->deadline_ms == UINT32_MAX) {
@@ -463,7 +471,7 @@ uint64_t ninep_client_call(struct ninep_client *c, const struct ninep_call *call
     } else if (e == CG_ENOMEM) {
         return 0;
     }
-    struct call *k = f ? new_call(c, call->type, f) : NULL;
+    struct call *k = f ? client__call_new(c, call->type, f) : NULL;
     if (!k) {
         return 0;
     }
@@ -471,9 +479,10 @@ uint64_t ninep_client_call(struct ninep_client *c, const struct ninep_call *call
     k->chain = call->chain;
     k->last = call->last;
     k->trace = call->trace;
+    k->origin = call->origin;
     k->done = call->done;
     k->aux = call->aux;
-    k->newfid = new_fid_of(call->type, &call->t);
+    k->newfid = client__new_fid(call->type, &call->t);
     uint64_t id = k->id;
     client__enter(c);
     client__releases_send(c);
@@ -483,7 +492,8 @@ uint64_t ninep_client_call(struct ninep_client *c, const struct ninep_call *call
     } else if (e != CG_OK) {
         give_up(c, k, e);
     } else {
-        set_deadline(c, k, call->deadline_ms);
+        client__set_deadline(c, k, call->deadline_ms);
+        client__keep_waiting(c, k);
     }
     if (c->fid_clunks && c->state == NINEP_UP && client__now(c) >= c->clunk_due_ns) {
         client__clunks_send(c);

@@ -10,9 +10,7 @@
 
 enum { FIDS_FIRST = 64 };
 
-enum fid_state { FID_FREE, FID_USED, FID_CLUNKING };
-
-static bool grow(struct ninep_client *c, uint32_t cap)
+bool client__fids_grow(struct ninep_client *c, uint32_t cap)
 {
     uint32_t *frees = cg_realloc(c->fid_free, cap * sizeof *frees);
     c->fid_free = frees ? frees : c->fid_free;
@@ -31,7 +29,7 @@ static bool grow(struct ninep_client *c, uint32_t cap)
 bool client__fids_init(struct ninep_client *c)
 {
     c->fid_base = c->fid_next = 1;
-    return grow(c, FIDS_FIRST);
+    return client__fids_grow(c, FIDS_FIRST);
 }
 
 void client__fids_lost(struct ninep_client *c)
@@ -46,10 +44,11 @@ uint32_t ninep_client_fid(struct ninep_client *c)
     if (c->fid_frees) {
         fid = c->fid_free[--c->fid_frees];
     } else if (given >= CLIENT_FIDS_MAX || c->fid_next == NINEP_NOFID ||
-               (given == c->fid_cap && !grow(c, c->fid_cap * 2))) {
+               (given == c->fid_cap && !client__fids_grow(c, c->fid_cap * 2))) {
         return NINEP_NOFID;
     } else {
         fid = c->fid_next++;
+        client__keep_counters(c);
     }
     c->fid_state[fid - c->fid_base] = FID_USED;
     return fid;

@@ -71,6 +71,7 @@ void client__watch_start(struct ninep_client *c)
     if (!(c->features & NINEP_FEATURE_LEASE) || c->slots_in_force < CLIENT_SLOTS_MIN) {
         return;
     }
+    client__keep_counters(c);
     union ninep_tmsg t = {.watch = {.seen = c->event_seen}};
     c->watch = client__call_own(c, NINEP_TWATCH, &t, on_watch);
     if (!c->watch) {
@@ -82,6 +83,13 @@ void client__watch_start(struct ninep_client *c)
     } else {
         client__queue(c, c->watch, true);
     }
+}
+
+void client__watch_adopted(struct ninep_client *c, struct call *k)
+{
+    c->watch = k;
+    k->done = on_watch;
+    k->aux = c;
 }
 
 /* ---- giving back ----

@@ -107,6 +107,7 @@ void client__die(struct ninep_client *c, cg_err why, const char *detail)
              detail && *detail ? detail : cg_err_meaning(why));
     c->linked = false;
     c->credential_wanted = false;
+    client__forget_session(c);
     c->state = NINEP_DEAD;
     c->cfg.disconnect(c->cfg.ctx);
     client__strand(c);
@@ -298,7 +299,10 @@ void client__version(struct ninep_client *c, struct ninep_frame *f)
 static void session_lost(struct ninep_client *c)
 {
     c->has_session = c->attached = false;
+    client__forget_session(c);
     client__strand(c);
+    c->clunk_rest = false;
+    c->adopted = 0;
     client__slots_init(c, c->cfg.slots);
     client__fids_lost(c);
     c->releases = 0;
@@ -369,11 +373,13 @@ void client__up(struct ninep_client *c)
     c->fresh = false;
     if (fresh) {
         c->renewed_ns = c->session_sent_ns;
+        client__keep_session(c);
     }
     if (!c->watch) {
         client__watch_start(c);
     }
     set_state(c, NINEP_UP, resumed);
+    client__clunk_rest(c);
     client__releases_send(c);
     client__deliver(c);
     client__clunks_send(c);
