@@ -35,6 +35,10 @@ char *cmd_read(const char *path);
 void cmd_cat(const char *path);
 /* Writes a command and reads its answer, on one open file. */
 void cmd_ask(const char *path, const char *line, char *answer, size_t cap);
+/* Offers path of the caller's namespace, as srv/export has it; mode is "ro" or "rw", users (may be
+ * NULL) are words. The export lasts as long as the descriptor that is given; name is set. */
+int cmd_export(const char *wanted, const char *mode, const char *path, const char *users,
+               char *name, size_t cap);
 /* The name of the node that the caller is on. */
 const char *cmd_node(void);
 

@@ -170,6 +170,36 @@ void cmd_ask(const char *path, const char *line, char *answer, size_t cap)
     close(fd);
 }
 
+int cmd_export(const char *wanted, const char *mode, const char *path, const char *users,
+               char *name, size_t cap)
+{
+    static const char clone[] = "/mnt/export/clone";
+    struct cmd_line l = {0};
+    char *text = cmd_read("/mnt/ns/ns");
+    int fd = open(clone, O_RDWR | O_CLOEXEC);
+    if (fd < 0) {
+        cmd_fail_at(clone, "export");
+    }
+    const char *word[] = {"serve", wanted, mode, path};
+    for (size_t i = 0; i < CG_COUNT(word); i++) {
+        cmd_word(&l, word[i]);
+    }
+    if (cg_str_addf(&l.text, " %s\n%s", users != NULL ? users : "", text) != CG_OK) {
+        cmd_fail("no memory");
+    }
+    ssize_t n = write(fd, l.text.data, l.text.len) == (ssize_t)l.text.len
+                    ? pread(fd, name, cap - 1, 0)
+                    : -1;
+    if (n < 0) {
+        cmd_fail_at(clone, path);
+    }
+    name[n] = '\0';
+    name[strcspn(name, "\n")] = '\0';
+    cg_str_fini(&l.text);
+    cg_free(text);
+    return fd;
+}
+
 const char *cmd_node(void)
 {
     static struct utsname name;

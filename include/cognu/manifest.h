@@ -34,7 +34,7 @@ enum {
     MANIFEST_BYTES_MAX = 16 * 1024, /* some twenty lines in practice */
     MANIFEST_NAME_BYTES_MAX = 63,
     MANIFEST_PATH_BYTES_MAX = 1023,
-    MANIFEST_ARGS_MAX = 32,
+    MANIFEST_ARGS_MAX = 48,
     MANIFEST_OFFERS_MAX = 8, /* descriptors passed stay few */
     MANIFEST_SOCKETS_MAX = 4,
     MANIFEST_USES_MAX = 32,

@@ -50,6 +50,8 @@ struct secure_dialer_config {
 };
 struct secure_dialer;
 cg_err secure_dialer_new(const struct secure_dialer_config *config, struct secure_dialer **out);
+/* Asks factotum for the key's principal, unless it is known. */
+void secure_dialer_identify(struct secure_dialer *d);
 void secure_dialer_free(struct secure_dialer *d); /* all its clients are undialled */
 cg_err secure_dial(struct secure_dialer *d, const char *node, const char *service,
                    const char *ticket, const struct ninep_client_config *config,

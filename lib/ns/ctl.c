@@ -3,8 +3,8 @@
  * The text is the list of lines that are still in force, in the order in which they were executed;
  * a line goes when all that it mounted is gone. Paths are kept as they were named, without "."
  * and "..". NEW is walked when the line is executed and held by reference. OLD is walked too, but
- * not through a tree that is not attached yet, and what does not exist on its way is made by the
- * namespace: so a mount below a mount that was never touched touches nothing.
+ * not through a tree of another node that is not attached yet, and what does not exist on its way
+ * is made by the namespace: so a mount below a mount that was never touched dials nobody.
  */
 #include "internal.h"
 
@@ -262,7 +262,7 @@ static bool untouched(const struct ns_node *n)
             if (m->tree && m->tree->state == NS__TREE_UP) {
                 return false;
             }
-            any = any || m->tree;
+            any = any || (m->tree && strcmp(m->tree->node, n->ns->self) != 0);
         }
     }
     return any;

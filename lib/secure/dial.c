@@ -67,6 +67,17 @@ static cg_err start_signer(struct secure_dialer *a)
     return e ? e : secure_signer_keys(a->signer, on_keys, a);
 }
 
+void secure_dialer_identify(struct secure_dialer *a)
+{
+    cg_err e = CG_OK;
+    if (*a->c.principal == 0 && a->c.key) {
+        e = a->signer ? secure_signer_keys(a->signer, on_keys, a) : start_signer(a);
+    }
+    if (e) {
+        cg_log(CG_WARN, "factotum's keys: %s", cg_err_meaning(e));
+    }
+}
+
 static cg_err add_proof(struct secure_dialer *a, struct ninep_client_config *c, struct proof **out,
                         struct cg_errbuf *eb)
 {

@@ -116,7 +116,103 @@ def tickets_expire(cell):
           until(lambda: "the ticket ended" in expired().out, 60), expired())
 
 
-PARTS = [tickets_used, tickets_narrowed, tickets_expire]
+# ---- exports ----
+
+
+def exporting(cell, words):
+    """A shell of alpha in which an export runs."""
+    x = cell.shell()
+    x.begin(f"export {words}")
+    name = words.split("-n ")[1].split()[0]
+    check(f"alpha exports ({words})",
+          until(lambda: name in cell.run("alpha", "cat /mnt/export/exports").stdout, 20))
+    return x
+
+
+def stop(x, what):
+    x.interrupt()
+    check(f"{what} ends on ^C", x.end(20).status == 0)
+
+
+def export_used(cell):
+    a, b = cell.shell(), cell.shell("beta")
+    a.do("mkdir -p /ex/sub; echo inside >/ex/f; ln -s ../etc/passwd /ex/link; echo outside >/ex-secret")
+    x = exporting(cell, "-n first /ex")
+    ticket(cell, a, "e-first", "-r rw owner@beta 'alpha!export!first'")
+    fine("beta mounts it by a ticket", b.do("mkdir -p /e1; mount -c -k /e-first 'alpha!export!first' /e1; cat /e1/f"), "inside")
+    fine("it lists", b.do("ls /e1"), "f\nlink\nsub")
+    fine("it writes", b.do("echo more >>/e1/f; cat /e1/f"), "inside\nmore")
+    fine("alpha sees that", a.do("cat /ex/f"), "inside\nmore")
+    a.do("echo changed >/ex/f")
+    fine("beta sees what alpha does", b.do("cat /e1/f"), "changed")
+    fine("folders and names", b.do("mkdir /e1/d && echo new >/e1/new && mv /e1/new /e1/d/moved && cat /e1/d/moved"), "new")
+    fine("links", b.do("ln -s moved /e1/d/s && readlink /e1/d/s && ln /e1/d/moved /e1/d/hard && stat -c %h /e1/d/hard"), "moved\n2")
+    fine("times and modes", b.do("chmod 640 /e1/d/moved && touch -d @1000 /e1/d/moved && stat -c '%a %Y' /e1/d/moved"), "640 1000")
+    fine("a file is cut and seeks", b.do("truncate -s 100000 /e1/big && stat -c %s /e1/big && du --apparent-size -b /e1/big"), "100000")
+    fine("a large file arrives whole", b.do("head -c 9000000 /dev/urandom >/tmp/big; cp /tmp/big /e1/big; cmp /tmp/big /e1/big && echo same", 120), "same")
+    fine("it is whole on alpha", a.do("stat -c %s /ex/big"), "9000000")
+    fine("a deleted open file is read on", b.do("exec 7</e1/d/moved; rm /e1/d/moved /e1/d/hard; cat <&7; exec 7<&-"), "new")
+    fine("removal", b.do("rm /e1/d/s && rmdir /e1/d && ls /e1"), "big\nf\nlink\nsub")
+    fine("a link out of it is followed where it is read", b.do("readlink /e1/link; grep -c . /e1/link"), "../etc/passwd")
+    fine("nothing leads up", b.do("ls -a /e1/.. | grep -c ex-secret || true"), "0")
+    stop(x, "export")
+    fails("then it is gone", b.do("cat /e1/f"), "Stale")
+    fails("nobody attaches it", b.do("newns sh -c 'mkdir -p /e2; mount -k /e-first \"alpha!export!first\" /e2; ls /e2 2>/dev/null || { why; exit 1; }'"), "nothing is exported")
+
+
+def export_refused(cell):
+    a, b, c = cell.shell(), cell.shell("beta"), cell.shell("gamma")
+    a.do("mkdir -p /er; echo inside >/er/f")
+    x = exporting(cell, "-r -n second -u owner@gamma /er")
+    fine("a user who is named attaches without a ticket", c.do("mkdir -p /r1; mount -c 'alpha!export!second' /r1; cat /r1/f"), "inside")
+    for what, line in (("write", "echo x >/r1/f"), ("create", "touch /r1/new"), ("remove", "rm /r1/f"), ("mkdir", "mkdir /r1/d"),
+                       ("rename", "mv /r1/f /r1/g"), ("chmod", "chmod 600 /r1/f"), ("truncate", "truncate -s 0 /r1/f")):
+        fails(f"read-only refuses {what}", c.do(line), "Read-only")
+    b.do("mkdir -p /r1; mount 'alpha!export!second' /r1")
+    fails("another user is refused", b.do("ls /r1 2>/dev/null || { why; false; }"), "is not for this user")
+    check("that is logged", until(lambda: "attaches export 'second'" in cell.log("alpha", "export")))
+    fails("a name is given once", a.do("export -n second /er"), "is there already")
+    fails("a user must be known", a.do("export -n third -u nobody@mars /er"), "no user 'nobody@mars'")
+    fails("only a directory is exported", a.do("export -n third /er/f"), "only directories")
+    os.kill(next(p for p in rig.children(x.inner())), 9)
+    x.end(20)
+    fails("killed, it is gone as well", c.do("cat /r1/f"), "Stale")
+
+
+def export_namespace(cell):
+    """What is exported is the namespace, not a file system; one who waits does not hold up the others."""
+    a, b = cell.shell(), cell.shell("beta")
+    cell.run("gamma", "mkdir -p /gm; echo of gamma >/gm/f")
+    x = cell.shell()
+    x.do("mkdir -p /en/far /en/net /en/zoo; bind /n/gamma/gm /en/far; bind /net /en/net")
+    x.begin("export -n view /en")
+    until(lambda: "view" in cell.run("alpha", "cat /mnt/export/exports").stdout, 20)
+    ticket(cell, a, "n-view", "-r rw owner@beta 'alpha!export!view'")
+    fine("what is bound is exported", b.do("mkdir -p /v1; mount -k /n-view 'alpha!export!view' /v1; cat /v1/far/f"), "of gamma")
+    fine("beside what is there", b.do("echo $(ls /v1)"), "far net zoo")
+    fine("a replayed namespace shows both too", a.do("bind /tk /en/far; ns >/tmp/en.ns; newns -c -f /tmp/en.ns sh -c 'echo $(ls /en)'"), "far net zoo")
+    line = "exec 5<>/v1/net/tcp/clone; read -r n <&5; echo 'announce *!9911' >&5; timeout 20 head -c 1 /v1/net/tcp/$n/listen >/tmp/waits & sleep 1"
+    fine("a network is borrowed through it", b.do(line))
+    quick = b.do("cat /v1/far/f; kill $! 2>/dev/null; wait 2>/dev/null; exec 5<&-", 30)
+    check("while one waits for a call, another reads", "of gamma" in quick.out and quick.seconds < 10, quick)
+    stop(x, "export")
+
+
+def export_race(cell):
+    """A folder that becomes a link to the outside, over and over, never shows what is there."""
+    a, b = cell.shell(), cell.shell("beta")
+    a.do("mkdir -p /race/in /race-out; echo good >/race/in/f; echo secret >/race-out/f")
+    x = exporting(cell, "-r -n race /race")
+    ticket(cell, a, "r-race", "owner@beta 'alpha!export!race'")
+    b.do("mkdir -p /rc1; mount -k /r-race 'alpha!export!race' /rc1")
+    a.begin("for i in $(seq 200); do mv /race/in /race/was; ln -s ../race-out /race/in; rm /race/in; mv /race/was /race/in; done")
+    seen = b.do("for i in $(seq 200); do cat /rc1/in/f 2>/dev/null; done | sort | uniq -c", 120)
+    check("the swaps end", a.end(120).status == 0)
+    check("what is read is of the export only", "secret" not in seen.out and "good" in seen.out, seen)
+    stop(x, "export")
+
+
+PARTS = [tickets_used, tickets_narrowed, tickets_expire, export_used, export_refused, export_namespace, export_race]
 
 
 def main():
