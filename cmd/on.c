@@ -4,7 +4,7 @@
  * output and errors, and signals. The main thread waits for the command's end. Whatever ends this
  * program closes ctl, which ends the command.
  */
-#include "cmd.h"
+#include "tickets.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,16 +15,18 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <termios.h>
+#include <time.h>
 #include <unistd.h>
 
 enum {
     PIECE_BYTES = 128 * 1024,
     LINE_BYTES_MAX = 512 * 1024, /* one write to ctl, which must not be cut */
     INTERRUPTS_MAX = 3,          /* so many, and we end whatever the command does */
+    LEND_SECONDS = 30 * 86400, /* the longest that a command sees our files; they go when it ends */
 };
 
-static const struct cmd cmd = {"on", "[-t | -T] [-n] NODE COMMAND [ARG...]",
-                               "runs a command on another node"};
+static const struct cmd cmd = {"on", "[-t | -p] [-n] [-T] NODE COMMAND [ARG...]",
+                               "runs a command on another node, with our files at /mnt/term"};
 
 extern char **environ;
 
@@ -40,6 +42,7 @@ struct job {
     char dir[CMD_PATH_BYTES]; /* of the job */
     int ctl;
     bool tty;
+    char key[65]; /* of the user as whom commands run there */
 };
 static struct job job;
 static struct termios cooked;
@@ -130,29 +133,55 @@ static void terminal_size(char *out, size_t cap, const char *verb)
     snprintf(out, cap, "%s %u %u", verb, size.ws_row, size.ws_col);
 }
 
-/* In the namespace of the caller: its text goes along as a variable, and newns replays it. */
-static void namespace_words(struct cmd_line *exec)
+/* ---- its namespace ---- */
+
+static void namespace_line(const char *verb, const char *lines)
 {
-    static const char script[] = "ns=$COGNU_NS; unset COGNU_NS; "
-                                 "exec newns -c -f <(printf '%s\\n' \"$ns\") -- \"$@\"";
     struct cmd_line l = {0};
-    struct cg_str value = {0};
-    char *text = cmd_read("/mnt/ns/ns");
-    if (cg_str_addf(&value, "COGNU_NS=%s", text) != CG_OK) {
-        cmd_fail("no memory");
-    }
-    cmd_word(&l, "env");
-    cmd_word(&l, value.data);
+    cmd_word(&l, verb);
+    cmd_word(&l, lines);
     order(&l);
-    cg_str_fini(&value);
-    cg_free(text);
-    cmd_word(exec, "bash");
-    cmd_word(exec, "-c");
-    cmd_word(exec, script);
-    cmd_word(exec, "on");
 }
 
-static void start(char **words, bool own_namespace)
+static void own_namespace(void)
+{
+    char *text = cmd_read("/mnt/ns/ns");
+    namespace_line("cleanns", text);
+    cg_free(text);
+}
+
+/* Our own tree at the other side's /mnt/term: an export that ends with us, and a ticket for it that
+ * only the other node's user can use. */
+static void lend_tree(const char *node)
+{
+    static char text[TICKET_TEXT_BYTES];
+    char name[128];
+    struct secure_ticket_block b = {.rights = 7, .service = "export"};
+    struct cg_str line = {0};
+    bool here = strcmp(node, cmd_node()) == 0;
+    int fd = cmd_export("-", "rw", "/", NULL, name, sizeof name); /* open until we end */
+    cg_assert(fd >= 0);
+    if (!here) {
+        if (!secure_unhex(job.key, b.holder, sizeof b.holder)) {
+            cmd_fail("%s: does not say yet whose files it would see; try again, or give -T", node);
+        }
+        tickets_member("node", cmd_node(), b.node);
+        snprintf(b.tree, sizeof b.tree, "%s", name);
+        b.not_before_s = (uint64_t)time(NULL);
+        b.expires_s = b.not_before_s + LEND_SECONDS;
+        tickets_sign(TICKET_KEY, &b, NULL, text);
+    }
+    if (cg_str_addf(&line, "mount -c %s %s %s!export!%s /mnt/term", here ? "" : "-k", text,
+                    cmd_node(), name) != CG_OK) {
+        cmd_fail("no memory");
+    }
+    namespace_line("ns", line.data);
+    cg_str_fini(&line);
+}
+
+/* ---- the command ---- */
+
+static void start(char **words)
 {
     char size[64];
     struct cmd_line exec = {0};
@@ -167,9 +196,6 @@ static void start(char **words, bool own_namespace)
         order(&l);
     }
     cmd_word(&exec, "exec");
-    if (own_namespace) {
-        namespace_words(&exec);
-    }
     for (; *words != NULL; words++) {
         cmd_word(&exec, *words);
     }
@@ -179,7 +205,7 @@ static void start(char **words, bool own_namespace)
 /* node is a name, or the path of an exec tree that is mounted somewhere. */
 static void open_job(const char *node)
 {
-    char tree[CMD_PATH_BYTES - 32], path[CMD_PATH_BYTES], number[32];
+    char tree[CMD_PATH_BYTES - 32], path[CMD_PATH_BYTES], number[128];
     if (strchr(node, '/') != NULL) {
         snprintf(tree, sizeof tree, "%s", node);
     } else {
@@ -192,7 +218,9 @@ static void open_job(const char *node)
         cmd_fail_at(path, node);
     }
     number[n] = '\0';
-    number[strcspn(number, "\n")] = '\0';
+    char *key = number + strcspn(number, " \n");
+    snprintf(job.key, sizeof job.key, "%.64s", *key == ' ' ? key + 1 : "");
+    *key = '\0';
     snprintf(job.dir, sizeof job.dir, "%s/%s", tree, number);
 }
 
@@ -339,15 +367,17 @@ static int run(void)
 
 int main(int argc, char **argv)
 {
-    bool own_namespace = false;
+    bool same = false, lend = true;
     int c;
     cmd_begin(&cmd, argc, argv);
     job.tty = isatty(0) && isatty(1);
-    while ((c = getopt(argc, argv, "+tTn")) != -1) {
-        if (c == 't' || c == 'T') {
+    while ((c = getopt(argc, argv, "+tpTn")) != -1) {
+        if (c == 't' || c == 'p') {
             job.tty = c == 't';
+        } else if (c == 'T') {
+            lend = false;
         } else if (c == 'n') {
-            own_namespace = true;
+            same = true;
         } else {
             cmd_usage();
         }
@@ -356,9 +386,15 @@ int main(int argc, char **argv)
         cmd_usage();
     }
     open_job(argv[optind]);
+    if (same) {
+        own_namespace();
+    }
+    if (lend && strchr(argv[optind], '/') == NULL) {
+        lend_tree(argv[optind]);
+    }
     block_signals();
     atexit(restore_terminal);
-    start(argv + optind + 1, own_namespace);
+    start(argv + optind + 1);
     if (job.tty && isatty(0)) {
         make_raw();
     }

@@ -9,7 +9,8 @@
  * status are the command's own. Its own failures end with status 125, a command that cannot be run
  * with 126, one that is not found with 127.
  *
- * Without --ns and --clean the text is NS_FILE. Without root it makes a user namespace.
+ * Without --ns and --clean the text is NS_FILE. Who starts it for others adds lines by the variable
+ * COGNU_NS_MORE, or gives all of them by COGNU_NS_CLEAN. Without root it makes a user namespace.
  */
 #include "inside.h"
 #include "launch.h"
@@ -143,9 +144,15 @@ static void set_path(const struct options *o)
     }
 }
 
+/* To the folder of who starts it for others, where there is such a one, else home. */
 static void go_home(void)
 {
-    const char *home = getenv("HOME");
+    const char *home = getenv("HOME"), *dir = getenv("COGNU_DIR");
+    bool there = dir && chdir(dir) == 0;
+    unsetenv("COGNU_DIR");
+    if (there) {
+        return;
+    }
     if ((!home || chdir(home) != 0) && chdir("/") != 0) {
         fprintf(stderr, "cognu-enter: /: %s\n", strerror(errno));
     }
@@ -156,6 +163,20 @@ static _Noreturn void become(char **argv)
     execvp(argv[0], argv);
     fprintf(stderr, "cognu-enter: %s: %s\n", argv[0], strerror(errno));
     exit(errno == ENOENT ? NOT_FOUND : NOT_STARTED);
+}
+
+/* Takes text. NULL: no memory. */
+static char *add_lines(char *text)
+{
+    const char *more = getenv("COGNU_NS_MORE");
+    struct cg_str all = {0};
+    if (more && cg_str_addf(&all, "%s\n%s", text, more) == CG_OK) {
+        cg_free(text);
+        text = all.data;
+    }
+    unsetenv("COGNU_NS_MORE"); /* a right that is not the command's to read */
+    unsetenv("COGNU_NS_CLEAN");
+    return text;
 }
 
 int main(int argc, char **argv)
@@ -171,7 +192,11 @@ int main(int argc, char **argv)
                         "[--] COMMAND [ARG...]\n");
         return FAILED;
     }
-    char *text = o.clean ? cg_strdup("") : launch_text(o.ns_file ? o.ns_file : NS_FILE, &eb);
+    const char *lines = getenv("COGNU_NS_CLEAN");
+    char *text = lines     ? cg_strdup(lines)
+                 : o.clean ? cg_strdup("")
+                           : launch_text(o.ns_file ? o.ns_file : NS_FILE, &eb);
+    text = text ? add_lines(text) : NULL;
     const char *point = text ? find_point(&o, &eb) : NULL;
     cg_err e = point ? launch_connect(o.control, &sock, &eb) : CG_ENOENT;
     e = e ? e : unshare_mounts(&eb);

@@ -2,9 +2,10 @@
  *
  * The text is the list of lines that are still in force, in the order in which they were executed;
  * a line goes when all that it mounted is gone. Paths are kept as they were named, without "."
- * and "..". NEW is walked when the line is executed and held by reference. OLD is walked too, but
- * not through a tree of another node that is not attached yet, and what does not exist on its way
- * is made by the namespace: so a mount below a mount that was never touched dials nobody.
+ * and "..". NEW is walked when the line is executed and held by reference. OLD is walked too; what
+ * does not exist on its way, or cannot be reached, is made by the namespace. The last element needs
+ * no walk in a tree that was not attached yet, for a mount shows its own children beside the
+ * tree's: so a mount on a place directly below another dials nobody.
  */
 #include "internal.h"
 
@@ -224,6 +225,22 @@ static void step_to(struct ns__path *p, struct ns_node *n) /* takes n */
     p->node = n;
 }
 
+/* A head of trees none of which is attached. */
+static bool untouched(const struct ns_node *n)
+{
+    bool any = false;
+    if (n->mount) {
+        CG_LIST_EACH (it, &n->mount->members) {
+            struct ns__member *m = CG_CONTAINER(it, struct ns__member, link);
+            if (m->tree && m->tree->state == NS__TREE_UP) {
+                return false;
+            }
+            any = any || m->tree;
+        }
+    }
+    return any;
+}
+
 static void stepped(void *aux, cg_err e, const struct ns_stat *st, const char *detail)
 {
     struct ns__path *p = aux;
@@ -237,7 +254,7 @@ static void stepped(void *aux, cg_err e, const struct ns_stat *st, const char *d
     }
     if (e == CG_OK) {
         step_to(p, st->node);
-    } else if (e == CG_ENOENT && p->make) {
+    } else if (p->make && (e == CG_ENOENT || untouched(p->node))) {
         struct ns_node *n = ns__synth_get(p->node, p->at);
         if (n) {
             step_to(p, n);
@@ -253,21 +270,6 @@ static void stepped(void *aux, cg_err e, const struct ns_stat *st, const char *d
     }
 }
 
-static bool untouched(const struct ns_node *n)
-{
-    bool any = false;
-    if (n->mount) {
-        CG_LIST_EACH (it, &n->mount->members) {
-            struct ns__member *m = CG_CONTAINER(it, struct ns__member, link);
-            if (m->tree && m->tree->state == NS__TREE_UP) {
-                return false;
-            }
-            any = any || (m->tree && strcmp(m->tree->node, n->ns->self) != 0);
-        }
-    }
-    return any;
-}
-
 /* true: p->node is where the path leads. false: op waits or has failed. */
 static bool walk(struct ns_op *op, struct ns__path *p, const char *end)
 {
@@ -277,7 +279,7 @@ static bool walk(struct ns_op *op, struct ns__path *p, const char *end)
             *slash = '\0';
         }
         struct ns_node *own = ns__own_child(p->node, p->at);
-        if (!own && p->make && untouched(p->node)) {
+        if (!own && p->make && slash == NULL && untouched(p->node)) {
             own = ns__synth_get(p->node, p->at);
         }
         if (own) {

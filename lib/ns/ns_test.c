@@ -218,9 +218,13 @@ static void attach_late(void **state)
     assert_int_equal(t_stat(&user, "/", &st), CG_OK);
     uint32_t dials = user.dials;
     ctl("node beta");
-    ctl("mount beta!extra /n/beta/extra/deep");
+    ctl("mount beta!extra /n/beta/extra");
     expect_ls("/n", "beta ");
     assert_int_equal(user.dials, dials);
+    ctl("mount beta!extra /n/beta/other/deep"); /* dials, to see what is there: in vain */
+    assert_int_equal(user.dials, dials + 1);
+    t_run(&world, UINT64_C(1100000000));
+    dials = user.dials;
     /* touched, and refused with the cause; again at once: not dialled again */
     assert_int_equal(t_stat(&user, "/n/beta/proc", &st), CG_ENOSERVICE);
     assert_int_equal(t_stat(&user, "/n/beta/proc", &st), CG_ENOSERVICE);
@@ -234,7 +238,7 @@ static void attach_late(void **state)
     assert_int_equal(t_put(&user, "/n/beta/proc/x", "1"), CG_OK);
     expect("/n/beta/proc/x", "1");
     expect_ls("/n/beta/proc", "x ");
-    expect_ls("/n/beta/extra", "deep ");
+    expect_ls("/n/beta/other", "deep ");
 }
 
 static void same_text_in(const char *text)

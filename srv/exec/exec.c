@@ -1,4 +1,5 @@
 /* exec: the files of the exec server (README.md); the jobs themselves are in job.c. */
+#include "allow.h"
 #include "job.h"
 
 #include <cognu/ninep_uv.h>
@@ -11,6 +12,7 @@
 enum {
     KIND_ROOT,
     KIND_CLONE,
+    KIND_ALLOW,
     KIND_JOB,
     KIND_CTL,
     KIND_IN,
@@ -51,7 +53,11 @@ static cg_err open_clone(struct synth_handle *h, uint32_t flags, struct cg_errbu
 {
     (void)flags;
     struct job *j;
-    cg_err e = job_new(h->fid->principal, &j);
+    cg_err e = allow_check(h->fid, eb);
+    if (e) {
+        return e;
+    }
+    e = job_new(h->fid->principal, &j);
     if (e) {
         return cg_fail(eb, e, "this node runs no more than %d commands at once", JOBS_MAX);
     }
@@ -70,8 +76,42 @@ static void close_ctl(struct synth_handle *h)
 
 static cg_err text_of_ctl(struct synth_handle *h, struct cg_str *out, struct cg_errbuf *eb)
 {
+    const char *key = allow_key();
     (void)eb;
-    return cg_str_addf(out, "%llu\n", (unsigned long long)h->id);
+    return cg_str_addf(out, "%llu%s%s\n", (unsigned long long)h->id, key ? " " : "",
+                       key ? key : "");
+}
+
+static cg_err text_of_allow(struct synth_handle *h, struct cg_str *out, struct cg_errbuf *eb)
+{
+    (void)h;
+    return allow_text(out, eb);
+}
+
+/* The rule is emptied by truncation and grows by writes: a shell writes line by line. */
+static cg_err change_allow(struct synth_handle *h, struct cg_span data, bool append,
+                           struct cg_errbuf *eb)
+{
+    if (!synth_is_host(h->fid)) {
+        return cg_fail(eb, CG_EPERM, "only the node's own user says who may run commands");
+    }
+    return allow_set(data, append, eb);
+}
+
+static cg_err line_of_allow(struct synth_handle *h, struct cg_span data, struct cg_errbuf *eb)
+{
+    return change_allow(h, data, true, eb);
+}
+
+static cg_err open_allow(struct synth_handle *h, uint32_t flags, struct cg_errbuf *eb)
+{
+    return flags & NINEP_OPEN_TRUNC ? change_allow(h, (struct cg_span){0}, false, eb) : CG_OK;
+}
+
+static cg_err resize_allow(struct synth_handle *h, uint64_t size, struct cg_errbuf *eb)
+{
+    return size == 0 ? change_allow(h, (struct cg_span){0}, false, eb)
+                     : cg_fail(eb, CG_EINVAL, "the rule is only cut to nothing");
 }
 
 /* Cuts off the line that text begins with; gives what follows it, or NULL. A quoted word may hold
@@ -165,6 +205,12 @@ static cg_err text_of_status(struct synth_handle *h, struct cg_str *out, struct 
 static const struct synth_kind kinds[KINDS] = {
     [KIND_ROOT] = {.mode = S_IFDIR | 0555},
     [KIND_CLONE] = {.name = "clone", .mode = S_IFREG | 0600, .open = open_clone},
+    [KIND_ALLOW] = {.name = "allow",
+                    .mode = S_IFREG | 0644,
+                    .open = open_allow,
+                    .resize = resize_allow,
+                    .text = text_of_allow,
+                    .line = line_of_allow},
     [KIND_JOB] = {.mode = S_IFDIR | 0555,
                   .owner = owner_of_job,
                   .each = each_job,
@@ -211,21 +257,59 @@ static const struct synth_kind kinds[KINDS] = {
                      .text = text_of_status},
 };
 
+/* Takes our options out of argv; the rest is for the common main. */
+static bool take_options(int *argc, char **argv, const char **launch, struct allow_config *c)
+{
+    const struct {
+        const char *name;
+        const char **to;
+    } option[] = {{"--launcher", launch},
+                  {"--allow", &c->file},
+                  {"--factotum", &c->factotum},
+                  {"--key", &c->key},
+                  {"--roster", &c->roster}};
+    int kept = 1;
+    for (int i = 1; i < *argc; i++) {
+        size_t o = 0;
+        while (o < CG_COUNT(option) && strcmp(argv[i], option[o].name) != 0) {
+            o++;
+        }
+        if (o == CG_COUNT(option)) {
+            argv[kept++] = argv[i];
+        } else if (++i < *argc) {
+            *option[o].to = argv[i];
+        } else {
+            return false;
+        }
+    }
+    argv[kept] = NULL;
+    *argc = kept;
+    return true;
+}
+
 int main(int argc, char **argv)
 {
-    cg_log_init("exec");
     static char *launcher[WORDS_MAX];
-    int words = 0;
-    if (argc > 2 && strcmp(argv[1], "--launcher") == 0) {
-        words = cg_tokenize(argv[2], launcher, WORDS_MAX);
-        if (words < 0) {
-            cg_log(CG_ERROR_LEVEL, "--launcher: a quote is open, or there are too many words");
-            return 2;
-        }
-        argv[2] = argv[0];
-        argv += 2;
-        argc -= 2;
+    const char *launch = "", *roster = getenv("COGNU_ROSTER");
+    struct allow_config allow = {.key = "owner",
+                                 .roster = roster ? roster : "/var/lib/cognu/roster"};
+    cg_log_init("exec");
+    bool good = take_options(&argc, argv, &launch, &allow);
+    char *words_of = cg_strdup(launch);
+    int words = good && words_of ? cg_tokenize(words_of, launcher, WORDS_MAX) : -1;
+    if (words < 0) {
+        cg_log(CG_ERROR_LEVEL, "an option has no value, or --launcher an open quote or too many "
+                               "words");
+        return 2;
     }
     jobs_init(uv_default_loop(), launcher, words);
-    return synth_serve_main(argc, argv, "exec", kinds, KINDS);
+    if (allow_start(uv_default_loop(), &allow) != CG_OK) {
+        cg_log(CG_ERROR_LEVEL, "no memory to start");
+        return 1;
+    }
+    int status = synth_serve_main(argc, argv, "exec", kinds, KINDS);
+    allow_stop();
+    uv_run(uv_default_loop(), UV_RUN_NOWAIT);
+    cg_free(words_of);
+    return status;
 }

@@ -92,6 +92,7 @@ static void job_free(struct job *j)
     }
     stop_timer(j);
     cg_str_fini(&j->env);
+    cg_str_fini(&j->ns);
     cg_free(j->dir);
     cg_str_fini(&j->words);
     cg_free(j);
@@ -172,6 +173,9 @@ static void set_environment(struct job *j)
     }
     if (j->dir && launcher_argc) {
         setenv("COGNU_DIR", j->dir, 1); /* the launcher goes there once it is in the namespace */
+    }
+    if (j->ns.len > 0) {
+        setenv(j->clean ? "COGNU_NS_CLEAN" : "COGNU_NS_MORE", j->ns.data, 1);
     }
 }
 
@@ -337,6 +341,18 @@ static cg_err ctl_env(struct job *j, const char *assignment, struct cg_errbuf *e
     return cg_str_add(&j->env, assignment, len);
 }
 
+static cg_err ctl_ns(struct job *j, bool clean, const char *lines, struct cg_errbuf *eb)
+{
+    if (!launcher_argc) {
+        return cg_fail(eb, CG_EOPNOTSUPP, "this exec starts commands without a namespace");
+    }
+    if (strlen(lines) + 2 > NS_BYTES_MAX - j->ns.len) {
+        return cg_fail(eb, CG_ELIMIT, "a namespace has more than %d bytes", NS_BYTES_MAX);
+    }
+    j->clean = j->clean || clean;
+    return cg_str_addf(&j->ns, "%s\n", lines);
+}
+
 static cg_err ctl_dir(struct job *j, const char *dir)
 {
     char *copy = cg_strdup(dir);
@@ -421,6 +437,9 @@ cg_err job_ctl(struct job *j, char *line, struct cg_errbuf *eb)
     }
     if (fresh && n == 2 && strcmp(words[0], "dir") == 0) {
         return ctl_dir(j, words[1]);
+    }
+    if (fresh && n == 2 && (strcmp(words[0], "ns") == 0 || strcmp(words[0], "cleanns") == 0)) {
+        return ctl_ns(j, words[0][0] == 'c', words[1], eb);
     }
     if (fresh && n == 3 && strcmp(words[0], "tty") == 0) {
         return ctl_size(j, words + 1, true, eb);

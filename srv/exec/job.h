@@ -8,6 +8,7 @@ enum {
     JOBS_MAX = 256,            /* commands at once on one node */
     WORDS_MAX = 4096,          /* of one command; a glob of a large folder */
     ENV_BYTES_MAX = 256 << 10, /* an eighth of what Linux gives words and variables together */
+    NS_BYTES_MAX = 64 << 10,   /* as the adapter takes them; in one variable, see execve(2) */
     KILL_AFTER_MS = 2000,      /* from SIGHUP to SIGKILL */
     DRAIN_MS = 100,            /* bytes need no longer through the host's terminal */
 };
@@ -25,6 +26,8 @@ struct job {
     bool tty;
     uint16_t rows, cols;
     char *dir;
+    struct cg_str ns;    /* lines for the namespace of the command, which the launcher makes */
+    bool clean;          /* these alone, without the node's own */
     struct cg_str env;   /* NAME=VALUE, each ended by NUL */
     struct cg_str words; /* as given, for status */
     struct synth_stream in, out, err;

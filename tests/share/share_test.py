@@ -212,7 +212,66 @@ def export_race(cell):
     stop(x, "export")
 
 
-PARTS = [tickets_used, tickets_narrowed, tickets_expire, export_used, export_refused, export_namespace, export_race]
+# ---- on ----
+
+
+def on_term(cell):
+    """The caller's tree at /mnt/term, as long as the command runs."""
+    a, b = cell.shell(), cell.shell("beta")
+    a.do("mkdir -p /ot; echo of alpha >/ot/f; cd /ot")
+    fine("the caller's file is read", a.do("on beta cat /mnt/term/ot/f"), "of alpha")
+    fine("and written", a.do("on beta sh -c 'hostname >/mnt/term/ot/by'; cat /ot/by"), "beta")
+    fine("what is bound here is seen there", a.do("mkdir -p /ot/b; bind /cognu /ot/b; on beta ls /mnt/term/ot/b"), "bin")
+    fine("a file goes from one to the other", a.do("on beta sh -c 'cp /mnt/term/ot/f /copied && cat /copied'"), "of alpha")
+    fine("the status is the command's", a.do("on beta sh -c 'test -e /mnt/term/ot/f; exit 9'; echo $?"), "9")
+    fails("-T withholds it", a.do("on -T beta ls /mnt/term"), "No such file")
+    fine("on one's own node it is there too", a.do("on alpha cat /mnt/term/ot/f"), "of alpha")
+    fine("-n replays the caller's namespace", a.do("on -n beta sh -c 'hostname; cat /ot/f; ls /ot/b'"), "beta\nof alpha\nbin")
+    fine("-n -T withholds it as well", a.do("on -n -T beta sh -c 'cat /ot/f; test ! -e /mnt/term && echo none'"), "none")
+    fine("it goes on from there", a.do("on beta on gamma cat /mnt/term/mnt/term/ot/f"), "of alpha")
+    a.do("on beta sh -c 'cat /mnt/term/ot/f; setsid sh -c \"sleep 2; cat /mnt/term/ot/f >/left-out 2>/left-err; echo done >/left\" >/dev/null 2>&1 </dev/null &'")
+    check("who stays behind", until(lambda: os.path.exists(cell.root("beta", "left")), 20))
+    with open(cell.root("beta", "left-out")) as f, open(cell.root("beta", "left-err")) as g:
+        out, err = f.read(), g.read()
+    check("sees it no more when the command has ended", out == "" and "Stale" in err, (out, err))
+    check("nothing of it is left", cell.run("alpha", "cat /mnt/export/exports").stdout == "")
+    fine("the environment is the caller's", a.do("OT=x on beta sh -c 'echo $OT $COGNU_NS_MORE.'"), "x .")
+    b.do("mkdir -p /ot")
+    fine("it begins in the folder of the same name", a.do("on beta pwd"), "/ot")
+    a.begin("on beta sleep 60")
+    until(lambda: "x" in cell.run("alpha", "cat /mnt/export/exports").stdout, 20)
+    a.interrupt()
+    got = a.end(20)
+    check("^C ends it", got.status == 130, got)
+    check("and the export", until(lambda: cell.run("alpha", "cat /mnt/export/exports").stdout == "", 20))
+
+
+def exec_allowed(cell):
+    """Who may run commands: nobody but the node's own user, unless the rule names him."""
+    a, b = cell.shell(), cell.shell("beta")
+    rule = "/n/beta/exec/allow"
+    fine("the rule names the users of this cell", b.do(f"cat {rule}"), "owner\n")
+    fine("an empty rule", b.do(f"echo '# nobody' >{rule}; cat {rule}"), "# nobody")
+    fails("refuses other nodes' users", a.do("on beta hostname"), "may not run commands on this node")
+    fails("and why says so", a.do("on beta hostname 2>/dev/null || { why; false; }"), "user owner may not run commands")
+    check("that is logged", "user owner wants to run a command" in cell.log("beta", "exec"))
+    fine("the node's own may", b.do("on beta hostname"), "beta")
+    fails("others cannot change the rule", a.do(f"echo owner >{rule}"), "not permitted")
+    fine("who is named may", b.do(f"echo owner >>{rule}; cat {rule}"), "# nobody\nowner")
+    fine("at once", a.do("on beta hostname"), "beta")
+    fails("another may not", cell.shell("gamma").do("on beta hostname"), "user owner@gamma may not")
+    key = a.do("sed -n 's/^user \\([0-9a-f]*\\) owner@gamma$/\\1/p' /mnt/gate/roster").out
+    fine("a key is as good as a name", b.do(f"echo {key} >{rule}"))
+    fine("and lets its user in", cell.shell("gamma").do("on beta hostname"), "beta")
+    fails("a rule that is none is refused whole", b.do(f"echo 'owner; rm' >{rule}; echo '/etc' >{rule}"), "nvalid")
+    fine("a star lets all in", b.do(f"echo '*' >{rule}"))
+    fine("of the cell", a.do("on beta hostname"), "beta")
+    cell.kill("beta", "exec")
+    fine("the rule outlives exec", b.do(f"cat {rule}"), "*")
+    b.do("su -s /bin/sh nobody -c 'echo none' >/dev/null 2>&1")
+
+
+PARTS = [on_term, exec_allowed, tickets_used, tickets_narrowed, tickets_expire, export_used, export_refused, export_namespace, export_race]
 
 
 def main():

@@ -63,7 +63,7 @@ def run(c, line):
 def basics():
     with served("exec") as (connect, _):
         c = connect()
-        equal("no jobs at first", c.names(), ["clone"])
+        equal("no jobs at first", c.names(), ["clone", "allow"])
         equal("words and output", run(c, "echo one 'two  three' 'it''s'"), (b"one two  three it's\n", b"", "exit 0\n"))
         equal("stderr is apart", run(c, "sh -c 'echo a; echo b >&2; exit 7'"), (b"a\n", b"b\n", "exit 7\n"))
         equal("a newline in a quoted word", run(c, "sh -c 'echo a\necho b'"), (b"a\nb\n", b"", "exit 0\n"))
@@ -73,7 +73,7 @@ def basics():
         equal("death by signal", run(c, "sh -c 'kill -TERM $$'")[2], "signal 15\n")
         many = " ".join(f"w{i}" for i in range(600))
         equal("many words", run(c, "echo " + many)[0], many.encode() + b"\n")
-        equal("jobs are gone with their ctl", c.names(), ["clone"])
+        equal("jobs are gone with their ctl", c.names(), ["clone", "allow"])
         job = Job(c)
         equal("a fresh one is new", job.status(), "new 0 \n")
         job.say("dir /usr\nenv 'GREETING=hello  you'\nenv EMPTY=")
@@ -98,6 +98,7 @@ def refusals():
         refused("a NUL", job.say, "exec echo \0", says="NUL")
         refused("no such order", job.say, "dance", says="'dance' is no command for a job that is not started")
         refused("a variable without =", job.say, "env NAME", says="NAME=VALUE")
+        refused("a namespace without a launcher", job.say, "ns 'jail'", says="without a namespace")
         refused("a size that is none", job.say, "tty 24 many", says="numbers")
         refused("a size too large", job.say, "tty 24 70000", says="65535")
         refused("no signal before the start", job.say, "note term", says="not started")
@@ -118,13 +119,13 @@ def refusals():
         for name in ("0", "01", "+1", "x", "18446744073709551617"):
             refused(f"a job is not called {name}", c.at, name)
         refused("nothing is made", c.create, c.walk(c.root)[0], "x", 0o644, WRITE, says="cannot be made")
-        check("it ends", until(lambda: c.names() == ["clone"]))
+        check("it ends", until(lambda: c.names() == ["clone", "allow"]))
         jobs = [Job(c) for _ in range(256)]
         refused("256 jobs are the most", Job, c, says="256")
-        check("all are listed", len(set(c.names())) == 257)
+        check("all are listed", len(set(c.names())) == 258)
         for j in jobs:
             j.end()
-        equal("and go", c.names(), ["clone"])
+        equal("and go", c.names(), ["clone", "allow"])
 
 
 def streams():
@@ -279,7 +280,7 @@ def ownership():
             check("one that ignores the hangup lives on for a while", alive(pid))
             check("and is listed until it ends", str(job.number) in c.names())
             check("but not for long", until(lambda: not alive(pid), 4))
-            check("and goes", until(lambda: c.names() == ["clone"], 1))
+            check("and goes", until(lambda: c.names() == ["clone", "allow"], 1))
             d = connect()
             job = Job(d, "exec sleep 100")
             pid = int(job.status().split()[1])

@@ -1,0 +1,33 @@
+/* Who may run commands here: the node's own user (local root, the user that exec runs as, and
+ * whoever proves the user's key from another node), and those whom the rule names.
+ *
+ * The rule is a text of lines: the name or the key of a user of the roster, or `*` for all of them;
+ * `#` begins a comment. It is the file `allow` of exec's tree, kept in a file of the node; where
+ * there is none, nobody is added. Names are looked up when somebody comes, in the roster of that
+ * moment.
+ */
+#ifndef EXEC_ALLOW_H
+#define EXEC_ALLOW_H
+
+#include <cognu/secure_uv.h>
+
+enum { ALLOW_BYTES_MAX = 64 << 10 };
+
+struct allow_config {
+    const char *file;     /* of the rule; NULL: there is none, and it cannot be set */
+    const char *roster;   /* where names are looked up */
+    const char *factotum; /* its socket; NULL: the node's user has no key */
+    const char *key;      /* of the node's user, there */
+};
+cg_err allow_start(uv_loop_t *loop, const struct allow_config *config);
+void allow_stop(void);
+
+/* May who opens fid run commands? A refusal is logged. */
+cg_err allow_check(const struct ninep_fid *fid, struct cg_errbuf *eb);
+/* The key of the node's user, 64 digits; NULL: none, or not known yet. */
+const char *allow_key(void);
+cg_err allow_text(struct cg_str *out, struct cg_errbuf *eb);
+/* Replaces the rule, or adds to it, when each of its lines can be understood. */
+cg_err allow_set(struct cg_span text, bool append, struct cg_errbuf *eb);
+
+#endif
