@@ -330,8 +330,7 @@ void client__resend(struct ninep_client *c)
             client__drop(c, CG_ENOMEM, "no memory to send requests again");
             return;
         }
-        /* The server may answer what it still had under way before it reads our frame, but it
-         * has read our Tsession. */
+        /* It may be under way since its first sending, but the server has read our Tsession. */
         k->sent_ns = c->session_sent_ns;
         transmit(c, k, client__now(c));
         if (!c->linked) {

@@ -155,6 +155,7 @@ struct ninep__slot {
     uint32_t seq;
     uint16_t tag;
     struct ninep__req *req;     /* under way */
+    bool heard;                 /* the last request came over the session's connection */
     struct ninep_frame *record; /* the reply, until it is acknowledged */
     bool once;                  /* class of the last request */
     uint64_t sent;              /* session.sent of its reply */

@@ -3,7 +3,9 @@
  *
  * seq of the slot again: a replay. Under way: it is simply answered when it is done. Recorded: the
  *     record is sent with REPLAYED. Idem: it is run again, outside its chain, whose turn has
- * passed. the next seq: new, and it tells that the client has the slot's last reply; and, because
+ * passed. What is done before its replay has come over a new connection is not sent: the replay
+ * would be answered too, and the client take that for the answer to the slot's next request.
+ * the next seq: new, and it tells that the client has the slot's last reply; and, because
  * replies arrive in the order in which they were sent, all replies that were sent before that one.
  * Their records go. So an idle session keeps next to nothing.
  *
@@ -89,6 +91,11 @@ void ninep__slots_resumed(struct ninep_session *ss, uint64_t now_ns)
 {
     CG_LIST_EACH (it, &ss->unacked) {
         CG_CONTAINER(it, struct ninep__slot, unacked_link)->kept_ns = now_ns;
+    }
+    for (uint32_t i = 0; i < ss->slots_cap; i++) {
+        if (ss->slot[i]) {
+            ss->slot[i]->heard = false;
+        }
     }
     ninep__slots_expire(ss, now_ns);
 }
@@ -218,6 +225,7 @@ static void send_record(struct ninep_session *ss, struct ninep__slot *sl)
 static void replay(struct ninep_session *ss, struct ninep__slot *sl, const struct ninep_thead *h,
                    struct ninep_frame *f)
 {
+    sl->heard = true;
     if (sl->req) {
         ninep_frame_free(f);
     } else if (sl->record) {
@@ -253,6 +261,7 @@ static void begin(struct ninep_session *ss, struct ninep__slot *sl, const struct
         return;
     }
     acknowledge(ss, sl);
+    sl->heard = true;
     sl->seq = h->seq;
     sl->sent = 0;
     sl->once = ninep_type_class(h->type) != NINEP_CLASS_IDEM;
@@ -313,7 +322,7 @@ void ninep__slot_answered(struct ninep__req *req, struct ninep_frame *f, cg_err 
     struct ninep__slot *sl = req->slot;
     sl->req = NULL;
     keep(req, sl, e);
-    if (ss->conn) {
+    if (ss->conn && sl->heard) {
         sl->sent = ++ss->sent;
         cg_list_push(&ss->unacked, &sl->unacked_link);
         ninep__conn_send(ss->conn, ninep_frame_ref(f));

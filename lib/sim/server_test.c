@@ -234,6 +234,27 @@ static void a_replay_attaches_to_what_is_under_way(void **state)
     text_is("/f 100644 1 4 once\n");
 }
 
+/* One that is done between the resume and the replay is answered once: a second answer would pass
+ * for that to the next request of the slot. */
+static void what_is_done_before_its_replay_is_answered_once(void **state)
+{
+    (void)state;
+    assert_true(hand_start(&a));
+    hand_create(&a, 0, 1, "f", 0644, NINEP_OPEN_RDWR | NINEP_OPEN_APPEND);
+    w.defer = true;
+    union ninep_tmsg t = {.write = {.fid = 1, .data = cg_span_of("once")}};
+    hand_send(&a, 3, 0, false, NINEP_TWRITE, &t);
+    hand_cut(&a);
+    assert_true(hand_resume(&a));
+    world_run(&w, 0);
+    assert_int_equal(hand_pending(&a), 0);
+    hand_replay(&a, 3);
+    struct reply *rep = reply_is(&a, 3, NINEP_RWRITE);
+    assert_int_equal(rep->h.flags, NINEP_REPLY_REPLAYED);
+    assert_int_equal(hand_pending(&a), 0);
+    text_is("/f 100644 1 4 once\n");
+}
+
 static void work_goes_on_while_the_session_lingers(void **state)
 {
     (void)state;
@@ -722,6 +743,7 @@ int main(void)
         TEST(without_a_chain_there_is_no_order),
         TEST(a_replay_is_answered_from_the_ledger),
         TEST(a_replay_attaches_to_what_is_under_way),
+        TEST(what_is_done_before_its_replay_is_answered_once),
         TEST(work_goes_on_while_the_session_lingers),
         TEST(a_chained_read_is_replayed_after_its_clunk),
         TEST(kept_fids_go_in_time),
