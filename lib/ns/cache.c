@@ -141,6 +141,7 @@ static void evict(struct ns__obj *o)
     }
     ns__names_drop(o);
     if (t->client && ns__leased(o)) {
+        t->forgot_at = ++t->moment; /* the server may grant it anew before it reads this */
         struct ninep_event unasked = {.number = 0, .kind = NINEP_EVENT_BREAK, .id = o->id};
         ninep_client_release(t->client, &unasked);
     }
@@ -308,7 +309,7 @@ void ns__obj_break(struct ns__obj *o)
     CG_LIST_EACH (it, &o->files) {
         ns__ahead_drop(CG_CONTAINER(it, struct ns_file, of));
     }
-    ns__tell(o, NS_INVAL_DATA, NULL, NULL);
+    ns__tell(o, NS_INVAL_DATA, NULL);
 }
 
 void ns__change_begin(struct ns__call *c, struct ns__obj *o)
