@@ -26,7 +26,9 @@ enum {
     FACE_OPEN_FLAGS = 3 | NINEP_OPEN_EXCL | NINEP_OPEN_TRUNC | NINEP_OPEN_APPEND |
                       NINEP_OPEN_DIRECT, /* of those of open(2), which have the same values */
     GRACE_MS = 200, /* for an interrupted request to end by itself: a person does not notice it */
-    NOBODY = 65534, /* owner of what belongs to a principal without a number here */
+    NAMES_MS = 200, /* the kernel holds a name; one of its tree is looked at often for less */
+    NAMES_SLACK_MS = 100, /* it counts from when the asker runs again, in ticks, rounding up */
+    NOBODY = 65534,       /* owner of what belongs to a principal without a number here */
 };
 
 struct adapter_options {
@@ -106,24 +108,8 @@ struct space {
         struct ns_node *node;
         struct fuse_entry_out entry;
     } below[OWN_COUNT];
-    /* Names that the kernel holds by listings: until when, and what waits for that. */
-    uint64_t names_until_ns;
-    struct cg_list names_waits;
-    uv_timer_t *names_timer;
     bool ending;
 };
-
-/* ---- names.c ---- */
-
-void names_init(struct space *s);
-void names_fini(struct space *s); /* what waits is forgotten */
-/* A listing gives the kernel this entry: lets it hold the name for a while, if that may be known.
- */
-void names_given(struct space *s, const struct ns_stat *st, struct fuse_entry_out *e);
-/* Calls then when the names given so far have run out; false: there are none, then is not called.
- */
-typedef void names_gone(struct space *s, void *aux);
-bool names_wait(struct space *s, names_gone *then, void *aux);
 
 /* ---- space.c ---- */
 

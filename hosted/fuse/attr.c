@@ -70,11 +70,10 @@ void attr_valid(const struct ns_stat *st, uint64_t *s, uint32_t *ns)
     *ns = (uint32_t)(left % NS_PER_S);
 }
 
-/* The kernel is given no names to hold (INVARIANTS 5): each step of a path is asked for, and
- * answered from the namespace's cache. */
 void attr_entry(const struct space *s, const struct ns_stat *st, struct fuse_entry_out *out)
 {
     memset(out, 0, sizeof(*out));
+    out->entry_valid_nsec = st->hold ? NAMES_MS * 1000000 : 0;
     if (st->node) {
         out->nodeid = ns_node_id(st->node);
         attr_valid(st, &out->attr_valid, &out->attr_valid_nsec);

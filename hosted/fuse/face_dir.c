@@ -75,7 +75,6 @@ static bool on_emit(void *aux, uint64_t next, const char *name, const struct ns_
     }
     if (l->plus) {
         attr_entry(l->space, st, &entry);
-        names_given(l->space, st, &entry);
         l->full = !fmsg_direntplus(&l->out, &entry, st->ino, next, st->attr.mode, name);
     } else {
         l->full = !fmsg_dirent(&l->out, st->ino, next, st->attr.mode, name);

@@ -16,12 +16,10 @@ static void on_lookup(void *aux, cg_err e, const struct ns_stat *st, const char 
     if (own && own_looked_up(s, r, own, e, st)) {
         return;
     }
-    if (e == CG_ENOENT && st) {
+    if (e == CG_ENOENT && st && st->hold) {
         attr_entry(s, st, &out);
-        if (out.entry_valid || out.entry_valid_nsec) {
-            freq_reply(r, &out, sizeof(out), NULL, 0);
-            return;
-        }
+        freq_reply(r, &out, sizeof(out), NULL, 0);
+        return;
     }
     face_entry(aux, e, st, detail);
 }
@@ -161,7 +159,14 @@ void face_statfs(struct space *s, struct freq *r)
 /* ---- extended attributes ---- */
 
 /* ls and every program that is started ask for some: where a file has none, its attributes say so,
- * and under a lease that costs no round trip. */
+ * and under a lease that costs no round trip. For two kinds ls stops asking when it hears that
+ * there are none at all: labels and lists that a file does not have are said to be unsupported. */
+
+static bool asked_of_all(const char *name)
+{
+    static const char acl[] = "system.posix_acl_";
+    return strncmp(name, acl, sizeof(acl) - 1) == 0 || strcmp(name, "security.selinux") == 0;
+}
 
 void face_setxattr(struct space *s, struct freq *r)
 {
@@ -188,7 +193,9 @@ static void on_xattr(void *aux, cg_err e, const void *data, size_t len, const ch
     struct freq *r = aux;
     uint32_t max = r->m.in.getxattr.size;
     struct fuse_getxattr_out out = {.size = (uint32_t)len};
-    if (e != CG_OK) {
+    if (e == CG_ENODATA && asked_of_all(r->name)) {
+        freq_error(r, cg_err_errno(CG_EOPNOTSUPP));
+    } else if (e != CG_OK) {
         face_fail(r, e, detail);
     } else if (max == 0) {
         freq_reply(r, &out, sizeof(out), NULL, 0);

@@ -34,9 +34,13 @@ struct program {
 
 /* ---- the loop's turns: what is due in the namespaces, and those that have ended ---- */
 
+/* What is due is done here and not before the next wait: what it sends goes out first. */
 static void on_timer(uv_timer_t *t)
 {
-    (void)t; /* it has woken the loop: on_prepare does the rest */
+    struct adapter *a = t->data;
+    CG_LIST_EACH (l, &a->spaces) {
+        ns_tick(CG_CONTAINER(l, struct space, link)->ns);
+    }
 }
 
 static void on_prepare(uv_prepare_t *p)
@@ -213,6 +217,7 @@ static void start_handles(struct program *p)
     a->prepare.data = a;
     uv_prepare_start(&a->prepare, on_prepare);
     uv_timer_init(a->loop, &a->timer);
+    a->timer.data = a;
     uv_signal_init(a->loop, &p->term);
     p->term.data = p->interrupt.data = p;
     uv_signal_start(&p->term, on_signal, SIGTERM);

@@ -207,11 +207,12 @@ static void own_read(struct space *s, struct freq *r)
 
 /* ---- ctl ---- */
 
-static void on_ctl_settled(struct space *s, void *aux)
+static void on_ctl_settled(void *aux, cg_err e, const char *detail)
 {
     struct freq *r = aux;
     struct fuse_write_out out = {.size = r->m.in.write.size};
-    (void)s;
+    (void)e; /* the lines have been executed; whoever interrupts does not wait for their sight */
+    (void)detail;
     freq_reply(r, &out, sizeof(out), NULL, 0);
 }
 
@@ -226,8 +227,8 @@ static void on_ctl_done(void *aux, cg_err first, const char *report)
         memcpy(text, report, len);
         text[len] = 0;
         face_fail(r, first, text);
-    } else if (!names_wait(space_of(r), on_ctl_settled, r)) {
-        on_ctl_settled(space_of(r), r);
+    } else {
+        face_began(r, ns_settle(space_of(r)->ns, on_ctl_settled, r));
     }
 }
 

@@ -48,11 +48,10 @@ static void note_data(struct space *s, uint64_t nodeid)
     }
 }
 
-static void on_invalidate(void *ctx, struct ns_node *node, enum ns_inval what, const char *name)
+static void on_invalidate(void *ctx, struct ns_node *node, enum ns_inval what)
 {
     struct space *s = ctx;
     uint64_t nodeid = ns_node_id(node);
-    (void)name;
     if (!s->dev) {
         return;
     }
@@ -63,22 +62,13 @@ static void on_invalidate(void *ctx, struct ns_node *node, enum ns_inval what, c
     case NS_INVAL_DATA:
         note_data(s, nodeid);
         break;
-    case NS_INVAL_ENTRY: /* it holds none */
-        break;
-    }
-}
-
-static void on_names_gone(struct space *s, void *token)
-{
-    if (!s->dev || fdev_settled(s->dev, token)) {
-        ns_invalidated(s->ns, token);
     }
 }
 
 static bool on_fence(void *ctx, void *token)
 {
     struct space *s = ctx;
-    return !names_wait(s, on_names_gone, token) && (!s->dev || fdev_settled(s->dev, token));
+    return !s->dev || fdev_settled(s->dev, token);
 }
 
 /* ---- the device's side ---- */
@@ -122,6 +112,7 @@ static cg_err make_ns(struct space *s)
         .ctx = s,
         .self = o->self,
         .user = o->user,
+        .names_ns = (NAMES_MS + NAMES_SLACK_MS) * UINT64_C(1000000),
     };
     return ns_new(&config, &s->ns);
 }
@@ -139,7 +130,6 @@ cg_err space_new(struct adapter *a, const char *name, int fd, struct owner owner
     cg_map_init(&s->locks, 2 * sizeof(uint64_t));
     cg_list_init(&s->jobs);
     cg_list_init(&s->graced);
-    names_init(s);
     cg_list_push(&a->spaces, &s->link);
     a->space_count++;
     cg_err e = make_ns(s);
@@ -162,7 +152,6 @@ cg_err space_new(struct adapter *a, const char *name, int fd, struct owner owner
 void space_free(struct space *s)
 {
     clone_abandon(s);
-    names_fini(s);
     if (s->ns) {
         handles_fini(s);
         own_fini(s);

@@ -25,9 +25,8 @@ struct ns_op;   /* an operation under way; valid until its done is called */
 
 /* What the kernel side must forget. */
 enum ns_inval {
-    NS_INVAL_ATTR,  /* attributes of node */
-    NS_INVAL_DATA,  /* contents and attributes of node (a directory: its listing) */
-    NS_INVAL_ENTRY, /* the entry name of directory node */
+    NS_INVAL_ATTR, /* attributes of node */
+    NS_INVAL_DATA, /* contents and attributes of node (a directory: its listing) */
 };
 
 struct ns_config {
@@ -39,9 +38,8 @@ struct ns_config {
                    const struct ninep_client_config *config, struct ninep_client **out,
                    struct cg_errbuf *eb);
     void (*undial)(void *ctx, struct ninep_client *c);
-    /* Called before a lease is given back; must not call into the namespace. name is for
-     * NS_INVAL_ENTRY. */
-    void (*invalidate)(void *ctx, struct ns_node *node, enum ns_inval what, const char *name);
+    /* Called before a lease is given back; must not call into the namespace. */
+    void (*invalidate)(void *ctx, struct ns_node *node, enum ns_inval what);
     /* A fence, called after the last invalidate of one broken lease: true when the kernel has done
      * all that was asked so far; false: ns_invalidated(ns, token) follows, once, later, and only
      * then may the lease be given back. token is the namespace's own. NULL: always done at once. */
@@ -50,6 +48,9 @@ struct ns_config {
     const char *self;         /* this node's name: what "." means as a node in mount lines */
     const char *user;         /* who attaches */
     uint64_t cache_bytes_max; /* contents kept, 0: 64 MiB */
+    /* For how long after an answer with hold set the kernel side may hold its name: it cannot be
+     * told to forget one, so what relies on that waits. 0: it holds none. */
+    uint64_t names_ns;
 };
 
 cg_err ns_new(const struct ns_config *config, struct ns **out);
@@ -78,6 +79,7 @@ struct ns_stat {
     struct ninep_attr attr;
     uint64_t ino;
     uint64_t until_ns;
+    bool hold; /* lookups, listings, makes: the name may be held for names_ns, or its absence */
 };
 
 typedef void ns_done(void *aux, cg_err e, const char *detail);
@@ -162,6 +164,8 @@ struct ns_op *ns_seek(struct ns *ns, struct ns_file *f, uint32_t whence, uint64_
  * file tree, proc, net ...) jail                               no more bind, mount or unmount Paths
  * are absolute. done is called when it has taken effect. */
 struct ns_op *ns_ctl(struct ns *ns, const char *line, ns_done *done, void *aux);
+/* done is called when the kernel side holds no name that a change of the table made wrong. */
+struct ns_op *ns_settle(struct ns *ns, ns_done *done, void *aux);
 cg_err ns_text(struct ns *ns, struct cg_str *out);   /* replayable: executed in order in a clean
                                                         namespace it gives the same text */
 cg_err ns_status(struct ns *ns, struct cg_str *out); /* trees, sessions, leases, cache */

@@ -10,6 +10,7 @@ void ns__give(struct ns_op *op, struct ns_node *n, struct ns__obj *o)
     if (op->until_ns < st.until_ns) {
         st.until_ns = op->until_ns;
     }
+    st.hold = op->gives && ns__hold(op->node, st.until_ns);
     ns__finish_stat(op, &st);
 }
 
@@ -131,7 +132,7 @@ static void set_came(struct ns__call *c, cg_err e, const union ninep_rmsg *r)
     struct ns_op *op = c->op;
     if (e == CG_OK) {
         ns__learn_obj(c, c->obj, &r->setattr.attr, false);
-        ns__tell(c->obj, NS_INVAL_ATTR, NULL, op ? op->node : NULL);
+        ns__tell(c->obj, NS_INVAL_ATTR, op ? op->node : NULL);
         if (op && op->t.setattr.valid & NINEP_SETATTR_SIZE) {
             ns__data_changed(op->file, c->obj);
         }

@@ -4,8 +4,9 @@
  * two moments must fit a number not below the last one that was acknowledged before it began, and
  * not above the last one that was begun before it ended. Things are the value in a file, a name
  * that comes and goes, a file that is renamed to and fro, and the length of a file. Observers ask
- * through the namespace, and now and then a model of the kernel's cache, which believes what it was
- * told until it runs out or is invalidated. Links are cut, some so long that leases run out.
+ * through the namespace, and now and then a model of the kernel's cache, which believes attributes
+ * until they run out or are invalidated, and names until they run out. Links are cut, some so long
+ * that leases run out.
  */
 #include "internal.h"
 #include "nstest.h"
@@ -22,9 +23,10 @@ enum {
     USERS = 3,
     ACTORS = 4, /* of a user, at once */
     THINGS = 6,
-    STEPS = 3000,
+    STEPS = 5000,
     VALUE_BYTES = 8,
     LEASE_MS = 2000,
+    NAMES_NS = 200000000,
 };
 
 enum kind { VALUE, NAME, MOVE, LENGTH, KINDS };
@@ -37,8 +39,8 @@ struct thing {
 
 struct known { /* what the kernel believes of a name in /d */
     bool set, exists;
-    uint64_t until;
-    struct ns_node *node; /* counted */
+    uint64_t until, held_until; /* attributes; the name itself */
+    struct ns_node *node;       /* counted */
     uint64_t size;
 };
 
@@ -65,7 +67,7 @@ struct person {
 static struct t_world world;
 static struct person people[USERS];
 static struct thing things[KINDS][THINGS];
-static uint64_t seed, observations, from_kernel, errors;
+static uint64_t seed, observations, from_kernel, names_held, errors;
 static char first_error[300];
 
 static void refused(cg_err e, const char *detail)
@@ -134,18 +136,15 @@ static void saw_name(struct actor *a, bool exists, const char *how)
 
 /* ---- the kernel's side */
 
-static void forget(struct t_user *u, struct ns_node *n, enum ns_inval what, const char *name)
+static void forget(struct t_user *u, struct ns_node *n, enum ns_inval what)
 {
     struct person *p = u->aux;
+    (void)what;
     for (int k = 0; k < KINDS; k++) {
         for (uint32_t i = 0; i < THINGS; i++) {
             for (int s = 0; s < 2; s++) {
-                char mine[16];
                 struct known *known = &p->known[k][i][s];
-                name_of((enum kind)k, i, s, mine);
-                bool entry = what == NS_INVAL_ENTRY && n == p->dir && strcmp(name, mine) == 0;
-                bool attr = what != NS_INVAL_ENTRY && known->node == n;
-                known->set = known->set && !entry && !attr;
+                known->set = known->set && known->node != n;
             }
         }
     }
@@ -161,6 +160,7 @@ static void learn(struct actor *a, const struct ns_stat *st, bool exists)
     *known = (struct known){.set = st && st->until_ns > sim_now(world.sim),
                             .exists = exists,
                             .until = st ? st->until_ns : 0,
+                            .held_until = st && st->hold ? sim_now(world.sim) + NAMES_NS : 0,
                             .node = exists ? st->node : NULL,
                             .size = exists ? st->attr.size : 0};
     if (old) {
@@ -171,16 +171,18 @@ static void learn(struct actor *a, const struct ns_stat *st, bool exists)
 static bool ask_kernel(struct actor *a)
 {
     struct known *known = &a->p->known[a->kind][a->i][a->second];
-    if (!known->set || known->until <= sim_now(world.sim)) {
-        return false;
-    }
-    from_kernel++;
-    if (a->kind == LENGTH && known->exists) {
+    uint64_t now = sim_now(world.sim);
+    if (a->kind == LENGTH && known->set && known->exists && now < known->until) {
         saw_number(a, known->size, "the kernel's cache has the length of");
-    } else if (a->kind == NAME || a->kind == MOVE) {
-        saw_name(a, known->exists, "the kernel's cache has the name");
+        from_kernel++;
+        return true;
     }
-    return true;
+    if ((a->kind == NAME || a->kind == MOVE) && now < known->held_until) {
+        saw_name(a, known->exists, "the kernel's cache has the name");
+        names_held++;
+        return true;
+    }
+    return false;
 }
 
 /* ---- writers */
@@ -192,6 +194,7 @@ static void acknowledged(struct actor *a, cg_err e, uint64_t number, const char 
     t->busy = false;
     for (int i = 0; i < 2; i++) { /* a kernel knows what it has changed itself */
         a->p->known[a->kind][a->i][i].set = false;
+        a->p->known[a->kind][a->i][i].held_until = 0;
     }
     if (e == CG_OK) {
         t->acked = number;
@@ -394,7 +397,7 @@ static void start_observer(struct actor *a)
 {
     name_of(a->kind, a->i, a->second, a->name);
     a->floor = thing(a)->acked;
-    if (sim_chance(world.sim, 30) && ask_kernel(a)) {
+    if (sim_chance(world.sim, 60) && ask_kernel(a)) {
         a->busy = false;
     } else if ((a->kind == NAME || a->kind == MOVE) && sim_chance(world.sim, 10)) {
         ns_open(a->p->user.ns, a->p->dir, NINEP_OPEN_READ, list_opened, a);
@@ -456,6 +459,8 @@ static void begin(bool tiny)
         cg_err e;
         t_user_init(&p->user, &world);
         p->user.aux = p;
+        p->user.ns->config.names_ns = NAMES_NS;
+        p->user.ns->rest_ns = NAMES_NS;
         if (tiny) { /* everything is forgotten all the time */
             p->user.ns->idle_max = 3;
             p->user.ns->fids_max = 2;
@@ -513,7 +518,7 @@ static void finish(void)
 
 static void run(bool faults, bool tiny)
 {
-    observations = from_kernel = errors = 0;
+    observations = from_kernel = names_held = errors = 0;
     begin(tiny);
     for (int i = 0; i < STEPS; i++) {
         struct person *p = &people[sim_random(world.sim, USERS)];
@@ -529,10 +534,12 @@ static void run(bool faults, bool tiny)
         }
     }
     finish();
-    printf("%llu observations, %llu of them from the kernel's cache, %llu errors%s\n",
+    printf("%llu observations, %llu attributes and %llu names from the kernel's cache, "
+           "%llu errors%s\n",
            (unsigned long long)observations, (unsigned long long)from_kernel,
-           (unsigned long long)errors, errors ? first_error : "");
-    assert_true(observations > STEPS / 4);
+           (unsigned long long)names_held, (unsigned long long)errors, errors ? first_error : "");
+    assert_true(observations > STEPS / 20);
+    assert_true(names_held > 0);
 }
 
 static void quiet_links(void **state)

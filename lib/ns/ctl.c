@@ -633,6 +633,23 @@ struct ns_op *ns_ctl(struct ns *ns, const char *line, ns_done *done, void *aux)
     return ns__op_start(op);
 }
 
+static void settle_step(struct ns_op *op)
+{
+    op->late_ns = op->ns->moved_until_ns;
+    ns__finish(op);
+}
+
+struct ns_op *ns_settle(struct ns *ns, ns_done *done, void *aux)
+{
+    struct ns_op *op = ns__op_new(ns, NS__DONE, settle_step, aux);
+    if (!op) {
+        done(aux, CG_ENOMEM, "no memory for an operation");
+        return NULL;
+    }
+    op->done.done = done;
+    return ns__op_start(op);
+}
+
 cg_err ns_text(struct ns *ns, struct cg_str *out)
 {
     CG_LIST_EACH (it, &ns->lines) {

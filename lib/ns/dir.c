@@ -248,13 +248,15 @@ static bool give_entry(struct ns_op *op, struct ns_file *f, uint32_t i)
         st.attr = e->obj->settled ? e->obj->attr : e->attr;
         st.ino = ns__obj_ino(e->obj);
         n = op->plus || e->obj->mount ? ns__node_cross(f->node, e->obj) : NULL;
-        uint64_t until = e->obj->up ? ns__believed(e->obj->up, e->name, e->obj) : 0;
+        bool here = e->obj->up && ns__shows(f->node, e->obj->up);
+        uint64_t until = here ? ns__believed(e->obj->up, e->name, e->obj) : 0;
         uint64_t attrs =
             ns__attr_ok(e->obj) ? ninep_client_lease_until_ns(e->obj->tree->client) : 0;
         st.until_ns = !n || n->mount ? 0 : until < attrs ? until : attrs;
     }
     if (op->plus) {
         st.node = n;
+        st.hold = n && ns__hold(f->node, st.until_ns);
         if (n) {
             ns_node_ref(n); /* the caller's */
         }

@@ -87,7 +87,7 @@ void ns__data_changed(struct ns_file *f, struct ns__obj *o)
     CG_LIST_EACH (it, &o->files) {
         ns__ahead_drop(CG_CONTAINER(it, struct ns_file, of));
     }
-    ns__tell(o, NS_INVAL_DATA, NULL, f ? f->node : NULL);
+    ns__tell(o, NS_INVAL_DATA, f ? f->node : NULL);
 }
 
 bool ns__keep(struct ns_node *n, struct ns__obj *o)

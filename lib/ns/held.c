@@ -1,9 +1,9 @@
 /* Leases that are given back as soon as the kernel side has forgotten.
  *
  * When a lease breaks, config.invalidate tells what to forget, and config.settled asks whether that
- * has been done. If not, the event is held here until ns_invalidated; the other session's change
- * waits meanwhile, at most until the lease ends by itself. A held event is named by number, so one
- * that outlives its session is simply not found.
+ * has been done; names are never told of, they run out (hold.c). If not, the event is held here
+ * until ns_invalidated; the other session's change waits meanwhile, at most until the lease ends by
+ * itself. A held event is named by number, so one that outlives its session is simply not found.
  *
  * The change may take the file's name away. Handles that are not open on the server need a fid
  * then, so the event also waits for the walk to it (ns__pin).
@@ -17,6 +17,7 @@ struct held {
     uint32_t session;
     struct ninep_event event;
     struct ns__obj *walking; /* counted; NULL: no walk is waited for */
+    uint64_t due_ns;         /* names have run out */
     bool forgotten;
 };
 
@@ -31,7 +32,7 @@ static void drop(struct held *h)
 
 static void give_back(struct held *h)
 {
-    if (!h->forgotten || h->walking) {
+    if (!h->forgotten || h->walking || h->due_ns) {
         return;
     }
     if (h->tree->client && h->session == h->tree->session) {
@@ -49,8 +50,14 @@ void ns__release(struct ns__obj *o, const struct ninep_event *event)
         ninep_client_release(t->client, event);
         return;
     }
-    *h = (struct held){
-        .number = ++ns->held_numbers, .tree = t, .session = t->session, .event = *event};
+    *h = (struct held){.number = ++ns->held_numbers,
+                       .tree = t,
+                       .session = t->session,
+                       .event = *event,
+                       .due_ns = ns__held_until(o, NULL)};
+    if (h->due_ns) {
+        ns__held_rest(o);
+    }
     cg_list_push(&ns->held, &h->link);
     if (ns__pin(o)) {
         ns__obj_ref(o);
@@ -82,6 +89,21 @@ void ns_invalidated(struct ns *ns, void *token)
             return;
         }
     }
+}
+
+uint64_t ns__held_tick(struct ns *ns, uint64_t now)
+{
+    uint64_t next = 0;
+    CG_LIST_EACH (it, &ns->held) {
+        struct held *h = CG_CONTAINER(it, struct held, link);
+        if (h->due_ns > now) {
+            next = next == 0 || h->due_ns < next ? h->due_ns : next;
+        } else if (h->due_ns) {
+            h->due_ns = 0;
+            give_back(h);
+        }
+    }
+    return next;
 }
 
 void ns__held_drop(struct ns *ns, const struct ns__tree *t)

@@ -35,6 +35,7 @@ enum {
     NS_FIDS_MAX = 4096,           /* walked fids kept for one tree */
     NS_WRITE_BYTES_MAX = 8 << 20, /* unanswered writes of a handle before its writer waits */
     NS_WRITE_ALL_MAX = 128 << 20, /* of all handles: half of what a client queues */
+    NS_NAMES_REST_MS = 5000,      /* after a change waited for held names: one in 17 of its time */
     NS_OPS_MAX = 65536            /* operations under way: a kernel asks far less at once */
 };
 enum {
@@ -77,7 +78,9 @@ struct ns {
     uint64_t contents_bytes;
     uint64_t ahead_bytes, write_bytes;
     uint32_t op_count;
+    uint64_t moved_until_ns;     /* names that the mount table made wrong have run out then */
     uint32_t idle_max, fids_max; /* NS_OBJS_IDLE_MAX and NS_FIDS_MAX; tests lower them */
+    uint64_t rest_ns;            /* NS_NAMES_REST_MS likewise */
     uint64_t hits, misses;       /* lookups answered here, or by the server */
     bool jail;
     bool closing;
@@ -176,7 +179,6 @@ struct ns__name {
     struct ns__name *same; /* another name with this hash */
     struct ns__obj *dir;
     struct ns__obj *obj; /* NULL: no such name */
-    bool told;           /* the kernel side may believe it */
     char text[];
 };
 
@@ -195,6 +197,9 @@ struct ns_node {
     struct cg_list synths;     /* children made by the namespace */
     struct cg_list synth_link;
     uint64_t data_serial; /* lease_serial when the kernel side last took data */
+    /* hold.c: names in it that the kernel side was given have run out then; none are given before
+     */
+    uint64_t held_until_ns, rest_until_ns;
 };
 
 struct ns__line {
@@ -332,6 +337,14 @@ struct ns_op {
     struct ns__obj *barrier;      /* counted */
     const struct ns__obj *behind; /* caught up with its changes up to behind_at */
     uint64_t behind_at;
+    /* hold.c: done, but told only then; what is told */
+    uint64_t late_ns;
+    bool late;
+    struct ns__outcome {
+        struct ns_stat st;
+        struct ns_file *file;
+        bool keep, direct;
+    } outcome;
 };
 
 struct ns__call;
@@ -373,6 +386,7 @@ struct ns_op *ns__op_new(struct ns *ns, enum ns__kind kind, void (*step)(struct 
                          void *aux);
 void ns__op_run(struct ns_op *op);
 struct ns_op *ns__op_start(struct ns_op *op); /* NULL when it is finished already */
+void ns__op_leave(struct ns_op *op); /* out of everything that it waits for, or that waits for it */
 void ns__op_park(struct ns_op *op, struct cg_list *waiters);
 void ns__wake(struct cg_list *waiters);
 void ns__note(struct ns_op *op, cg_err e, const char *detail); /* the first error stays */
@@ -417,6 +431,7 @@ void ns__tree_free(struct ns__tree *t);
 void ns__release(struct ns__obj *o, const struct ninep_event *event);
 void ns__held_walked(struct ns__obj *o); /* the walk of o's fid has been answered */
 void ns__held_drop(struct ns *ns, const struct ns__tree *t);
+uint64_t ns__held_tick(struct ns *ns, uint64_t now);
 bool ns__wide(const struct ns__tree *t);
 /* Adds what gives a fid for o within the flight; false: op waits or has failed. changes: the flight
  * changes something, so the path must be sure. */
@@ -468,8 +483,25 @@ struct ns__name *ns__name_get(struct ns__obj *dir, const char *name);
 bool ns__name_put(struct ns__obj *dir, const char *name, struct ns__obj *obj);
 void ns__name_del(struct ns__name *n);
 void ns__names_drop(struct ns__obj *dir);
-void ns__tell(struct ns__obj *o, enum ns_inval what, const char *name, const struct ns_node *but);
-void ns__tell_aliases(struct ns__obj *o);
+/* To the kernel side, of o under every node that shows it, except but. */
+void ns__tell(struct ns__obj *o, enum ns_inval what, const struct ns_node *but);
+void ns__tell_node(struct ns_node *n, enum ns_inval what);
+bool ns__shows(const struct ns_node *n, const struct ns__obj *o); /* is o a directory of n? */
+
+/* hold.c */
+/* May the kernel side hold a name in dir that is believed until then? If so it is counted. */
+bool ns__hold(struct ns_node *dir, uint64_t until_ns);
+/* When the names in o that were given under any node, except but, have run out; 0: now. */
+uint64_t ns__held_until(struct ns__obj *o, const struct ns_node *but);
+void ns__held_rest(struct ns__obj *o); /* somebody waits for them: no more for a while */
+/* The mount table changed a name in n, or every name under which o is known. */
+void ns__moved_in(struct ns_node *n);
+void ns__moved(struct ns__obj *o);
+/* op changed a name in dir, as but shows it: under other nodes it may be held. */
+void ns__own_moved(struct ns_op *op, struct ns__obj *dir, const struct ns_node *but);
+/* True: op is done but is told later, with this outcome. */
+bool ns__late(struct ns_op *op, const struct ns__outcome *outcome);
+uint64_t ns__late_tick(struct ns *ns, uint64_t now);
 
 /* list.c */
 bool ns__list_wanted(struct ns__obj *dir);
@@ -570,6 +602,7 @@ union ninep_tmsg *ns__on_handle(struct ns__flight *fl, struct ns_op *op, uint8_t
                                 ns__reply *reply, struct ns__call **call);
 /* dir.c */
 void ns__entries_drop(struct ns_file *f);
-/* After an own change: name of dir leads to o, or nowhere. */
-void ns__name_now(struct ns__call *c, struct ns__obj *dir, const char *name, struct ns__obj *o);
+/* After an own change through node: name of dir leads to o, or nowhere. */
+void ns__name_now(struct ns__call *c, struct ns__obj *dir, const char *name, struct ns__obj *o,
+                  const struct ns_node *node);
 #endif

@@ -15,7 +15,7 @@ static void file_now(struct ns__call *c, struct ns__obj *o, const struct ninep_r
 {
     ns__learn_obj(c, c->obj, &r->dir, false);
     ns__obj_path(o, c->obj, c->name);
-    ns__name_now(c, c->obj, c->name, o);
+    ns__name_now(c, c->obj, c->name, o, c->op ? c->op->node : NULL);
 }
 
 static struct ns__obj *made(struct ns__call *c, const struct ninep_rcreate *r)
@@ -113,6 +113,7 @@ static void created(struct ns__call *c, cg_err e, const union ninep_rmsg *r)
     ns__stat_of(n, o, &st);
     uint64_t until = ns__believed(c->obj, c->name, o);
     st.until_ns = until < st.until_ns ? until : st.until_ns;
+    st.hold = ns__hold(op->node, st.until_ns);
     ns__finish_open(op, f, &st, ns__keep(n, o) && r->create.created, !ns__cacheable(o));
 }
 
@@ -154,7 +155,6 @@ static void failed_early(struct ns__call *c, cg_err e)
     if (n && n->obj == o) {
         ns__name_put(c->obj, c->name, NULL);
     }
-    ns__tell(c->obj, NS_INVAL_ENTRY, c->name, NULL);
 }
 
 static void created_early(struct ns__call *c, cg_err e, const union ninep_rmsg *r)
@@ -173,7 +173,7 @@ static void created_early(struct ns__call *c, cg_err e, const union ninep_rmsg *
         ns__learn_obj(c, o, &r->create.attr, own && r->create.lease == NINEP_LEASE_READ);
         file_now(c, o, &r->create);
         f->node->data_serial = o->lease_serial; /* what the kernel side has, it wrote */
-        ns__tell(o, NS_INVAL_ATTR, NULL, NULL);
+        ns__tell(o, NS_INVAL_ATTR, NULL);
     }
     ns__wake(&f->waiters);
 }
@@ -247,6 +247,7 @@ static void create_early(struct ns_op *op, struct ns__obj *dir)
     ns__stat_of(n, o, &st);
     const struct cg_env *env = op->ns->config.env;
     st.until_ns = env->now_ns(env->ctx) + NS_DEADLINE_MS * UINT64_C(1000000);
+    ns__own_moved(op, dir, op->node);
     ns__finish_open(op, f, &st, false, false);
 }
 

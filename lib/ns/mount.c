@@ -108,28 +108,13 @@ struct ns__member *ns__member_add(struct ns__mount *mount, bool front, struct ns
     return m;
 }
 
-static void tell(struct ns *ns, struct ns_node *n, enum ns_inval what, const char *name)
-{
-    if (ns->config.invalidate && !ns->closing) {
-        ns->config.invalidate(ns->config.ctx, n, what, name);
-    }
-}
-
 /* The kernel side must ask again for all that it knows of the mount's heads. */
 void ns__mount_changed(struct ns__mount *m)
 {
     CG_LIST_EACH (h, &m->heads) {
         struct ns_node *head = CG_CONTAINER(h, struct ns_node, of);
-        tell(m->ns, head, NS_INVAL_DATA, NULL);
-        CG_LIST_EACH (it, &m->members) {
-            struct ns__member *member = CG_CONTAINER(it, struct ns__member, link);
-            if (!member->obj) {
-                continue;
-            }
-            CG_LIST_EACH (n, &member->obj->names) {
-                tell(m->ns, head, NS_INVAL_ENTRY, CG_CONTAINER(n, struct ns__name, link)->text);
-            }
-        }
+        ns__tell_node(head, NS_INVAL_DATA);
+        ns__moved_in(head);
     }
 }
 
@@ -137,10 +122,10 @@ void ns__mount_changed(struct ns__mount *m)
 void ns__point_changed(struct ns__mount *m)
 {
     if (m->obj) {
-        ns__tell_aliases(m->obj);
+        ns__moved(m->obj);
     } else if (m->synth && m->synth->parent) {
-        tell(m->ns, m->synth->parent, NS_INVAL_ENTRY, m->synth->name);
-        tell(m->ns, m->synth->parent, NS_INVAL_DATA, NULL);
+        ns__moved_in(m->synth->parent);
+        ns__tell_node(m->synth->parent, NS_INVAL_DATA);
     }
 }
 
@@ -149,8 +134,8 @@ static void hide(struct ns_node *n)
 {
     while (n->parent && !n->covered && cg_list_empty(&n->synths)) {
         struct ns_node *parent = n->parent;
-        tell(n->ns, parent, NS_INVAL_ENTRY, n->name);
-        tell(n->ns, parent, NS_INVAL_DATA, NULL);
+        ns__moved_in(parent);
+        ns__tell_node(parent, NS_INVAL_DATA);
         cg_list_del(&n->synth_link);
         n = parent;
     }

@@ -1,4 +1,4 @@
-/* The cached names of directories, present and absent, and what the kernel side is told.
+/* The cached names of directories, present and absent, and how the kernel side is told of files.
  *
  * A name is valid while its directory is leased. All of a tree's names are in one map, keyed by the
  * directory's serial number and a hash of the name; names with the same hash are chained. When all
@@ -36,7 +36,6 @@ static void drop_negatives(struct ns__obj *dir)
     CG_LIST_EACH (it, &dir->names) {
         struct ns__name *n = CG_CONTAINER(it, struct ns__name, link);
         if (!n->obj) {
-            ns__tell(dir, NS_INVAL_ENTRY, n->text, NULL);
             ns__name_del(n);
         }
     }
@@ -131,11 +130,7 @@ void ns__name_del(struct ns__name *n)
 void ns__names_drop(struct ns__obj *dir)
 {
     while (!cg_list_empty(&dir->names)) {
-        struct ns__name *n = CG_CONTAINER(dir->names.next, struct ns__name, link);
-        if (n->told) {
-            ns__tell(dir, NS_INVAL_ENTRY, n->text, NULL);
-        }
-        ns__name_del(n);
+        ns__name_del(CG_CONTAINER(dir->names.next, struct ns__name, link));
     }
     dir->complete = false;
     if (dir->answers >= NS_PAYS) {
@@ -151,21 +146,20 @@ void ns__names_drop(struct ns__obj *dir)
     dir->ahead_done = false;
 }
 
-static void tell_node(struct ns_node *n, enum ns_inval what, const char *name)
+void ns__tell_node(struct ns_node *n, enum ns_inval what)
 {
     const struct ns_config *config = &n->ns->config;
     if (config->invalidate && !n->ns->closing) {
-        config->invalidate(config->ctx, n, what, name);
+        config->invalidate(config->ctx, n, what);
     }
 }
 
-/* Tells of o under every node that shows it, except but. */
-void ns__tell(struct ns__obj *o, enum ns_inval what, const char *name, const struct ns_node *but)
+void ns__tell(struct ns__obj *o, enum ns_inval what, const struct ns_node *but)
 {
     CG_LIST_EACH (it, &o->nodes) {
         struct ns_node *n = CG_CONTAINER(it, struct ns_node, of);
         if (n != but) {
-            tell_node(n, what, name);
+            ns__tell_node(n, what);
         }
     }
     CG_LIST_EACH (m, &o->members) {
@@ -173,20 +167,17 @@ void ns__tell(struct ns__obj *o, enum ns_inval what, const char *name, const str
         CG_LIST_EACH (h, &mount->heads) {
             struct ns_node *n = CG_CONTAINER(h, struct ns_node, of);
             if (n != but) {
-                tell_node(n, what, name);
+                ns__tell_node(n, what);
             }
         }
     }
 }
 
-/* Every name under which the kernel side may know o leads elsewhere now. */
-void ns__tell_aliases(struct ns__obj *o)
+bool ns__shows(const struct ns_node *n, const struct ns__obj *o)
 {
-    CG_LIST_EACH (it, &o->aliases) {
-        struct ns__name *n = CG_CONTAINER(it, struct ns__name, alias);
-        ns__tell(n->dir, NS_INVAL_ENTRY, n->text, NULL);
+    bool shows = n->obj == o;
+    CG_LIST_EACH (m, &o->members) {
+        shows = shows || CG_CONTAINER(m, struct ns__member, of)->mount == n->mount;
     }
-    if (o->up && o->up_name) {
-        ns__tell(o->up, NS_INVAL_ENTRY, o->up_name, NULL);
-    }
+    return shows;
 }

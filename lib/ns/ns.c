@@ -23,6 +23,7 @@ cg_err ns_new(const struct ns_config *config, struct ns **out)
     }
     ns->idle_max = NS_OBJS_IDLE_MAX;
     ns->fids_max = NS_FIDS_MAX;
+    ns->rest_ns = NS_NAMES_REST_MS * UINT64_C(1000000);
     ns->self = cg_strdup(config->self ? config->self : "");
     ns->user = cg_strdup(config->user ? config->user : "");
     cg_map_init(&ns->by_id, sizeof(uint64_t));
@@ -123,12 +124,18 @@ static uint64_t expire_ops(struct ns *ns, uint64_t now)
     }
 }
 
+static uint64_t sooner(uint64_t a, uint64_t b)
+{
+    return a == 0 || (b != 0 && b < a) ? b : a;
+}
+
 uint64_t ns_tick(struct ns *ns)
 {
-    uint64_t next = expire_ops(ns, ns->config.env->now_ns(ns->config.env->ctx));
+    uint64_t now = ns->config.env->now_ns(ns->config.env->ctx);
+    uint64_t next = sooner(expire_ops(ns, now), ns__late_tick(ns, now));
+    next = sooner(next, ns__held_tick(ns, now));
     CG_LIST_EACH (it, &ns->trees) {
-        uint64_t at = ns__tree_tick(CG_CONTAINER(it, struct ns__tree, link));
-        next = next == 0 || (at != 0 && at < next) ? at : next;
+        next = sooner(next, ns__tree_tick(CG_CONTAINER(it, struct ns__tree, link)));
     }
     ns__trim(ns);
     return next;

@@ -165,12 +165,12 @@ static void undial(void *ctx, struct ninep_client *client)
     cg_assert(false);
 }
 
-static void on_invalidate(void *ctx, struct ns_node *n, enum ns_inval what, const char *name)
+static void on_invalidate(void *ctx, struct ns_node *n, enum ns_inval what)
 {
     struct t_user *u = ctx;
     u->invalidated++;
     if (u->invalidate) {
-        u->invalidate(u, n, what, name);
+        u->invalidate(u, n, what);
     }
 }
 
@@ -209,18 +209,29 @@ void t_user_fini(struct t_user *u)
     ns_free(u->ns);
 }
 
-bool t_step(struct t_world *w)
-{
-    bool more = sim_step(w->sim);
-    for (uint32_t i = 0; i < w->user_count; i++) {
-        ns_tick(w->users[i]->ns);
-    }
-    return more;
-}
-
 static void nothing(void *aux)
 {
     *(bool *)aux = true;
+}
+
+static void ticked(void *aux)
+{
+    struct t_world *w = aux;
+    w->tick_ns = 0;
+}
+
+bool t_step(struct t_world *w)
+{
+    bool more = sim_step(w->sim);
+    uint64_t now = sim_now(w->sim);
+    for (uint32_t i = 0; i < w->user_count; i++) {
+        uint64_t next = ns_tick(w->users[i]->ns);
+        if (next && (w->tick_ns == 0 || next < w->tick_ns)) {
+            w->tick_ns = next;
+            sim_after(w->sim, next > now ? next - now : 0, ticked, w);
+        }
+    }
+    return more;
 }
 
 void t_run(struct t_world *w, uint64_t ns)

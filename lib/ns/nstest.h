@@ -34,6 +34,7 @@ struct t_world {
     uint32_t server_count;
     struct t_user *users[T_USERS_MAX];
     uint32_t user_count;
+    uint64_t tick_ns; /* when the users are ticked at the latest */
 };
 
 struct t_conn {
@@ -50,7 +51,7 @@ struct t_user {
     struct t_conn conns[T_CONNS_MAX];
     uint32_t dials;
     uint32_t invalidated;
-    void (*invalidate)(struct t_user *u, struct ns_node *n, enum ns_inval what, const char *name);
+    void (*invalidate)(struct t_user *u, struct ns_node *n, enum ns_inval what);
     bool slow_kernel; /* says that it has not forgotten yet: token is for ns_invalidated */
     void *token;
     void *aux;

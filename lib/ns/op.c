@@ -60,7 +60,7 @@ static void op_free(struct ns_op *op)
 
 void ns__op_run(struct ns_op *op)
 {
-    if (op->canceled) {
+    if (op->canceled && !op->late) {
         ns__fail(op, CG_ECANCELED, "cancelled by its caller");
     } else if (op->err) {
         ns__fail(op, op->err, op->detail);
@@ -113,11 +113,8 @@ void ns__note(struct ns_op *op, cg_err e, const char *detail)
     }
 }
 
-/* Takes the operation out of everything, before its done is called. */
-static void detach(struct ns_op *op)
+void ns__op_leave(struct ns_op *op)
 {
-    cg_assert(!op->finished);
-    op->finished = true;
     cg_list_del(&op->wait);
     CG_LIST_EACH (it, &op->calls) {
         struct ns__call *c = CG_CONTAINER(it, struct ns__call, link);
@@ -125,6 +122,13 @@ static void detach(struct ns_op *op)
         c->op = NULL;
     }
     ns__barrier_drop(op);
+}
+
+static void detach(struct ns_op *op)
+{
+    cg_assert(!op->finished);
+    op->finished = true;
+    ns__op_leave(op);
 }
 
 static void leave(struct ns_op *op)
@@ -139,6 +143,7 @@ void ns__fail(struct ns_op *op, cg_err e, const char *detail)
     ns__note(op, e, detail);
     detach(op);
     struct ns_stat absent = {.until_ns = op->until_ns == UINT64_MAX ? 0 : op->until_ns};
+    absent.hold = op->gives && op->err == CG_ENOENT && ns__hold(op->node, absent.until_ns);
     switch (op->kind) {
     case NS__DONE:
         op->done.done(op->aux, op->err, op->detail);
@@ -167,6 +172,9 @@ void ns__fail(struct ns_op *op, cg_err e, const char *detail)
 
 void ns__finish(struct ns_op *op)
 {
+    if (ns__late(op, &(struct ns__outcome){0})) {
+        return;
+    }
     detach(op);
     op->done.done(op->aux, CG_OK, "");
     leave(op);
@@ -174,6 +182,9 @@ void ns__finish(struct ns_op *op)
 
 void ns__finish_stat(struct ns_op *op, const struct ns_stat *st)
 {
+    if (ns__late(op, &(struct ns__outcome){.st = *st})) {
+        return;
+    }
     detach(op);
     op->done.stat(op->aux, CG_OK, st, "");
     leave(op);
@@ -196,6 +207,9 @@ void ns__finish_count(struct ns_op *op, uint64_t count)
 void ns__finish_open(struct ns_op *op, struct ns_file *f, const struct ns_stat *st, bool keep,
                      bool direct)
 {
+    if (ns__late(op, &(struct ns__outcome){*st, f, keep, direct})) {
+        return;
+    }
     detach(op);
     op->done.open(op->aux, CG_OK, f, st, keep, direct, "");
     leave(op);
@@ -246,6 +260,11 @@ void ns_cancel(struct ns *ns, struct ns_op *op)
 {
     cg_assert(!op->finished);
     op->canceled = true;
+    if (op->late) { /* it is done: its caller does not wait for what others hold */
+        op->late_ns = 0;
+        ns__op_run(op);
+        return;
+    }
     if (cg_list_empty(&op->calls)) {
         ns__fail(op, CG_ECANCELED, "cancelled by its caller");
         return;

@@ -5,7 +5,8 @@
 
 #include <string.h>
 
-void ns__name_now(struct ns__call *c, struct ns__obj *dir, const char *name, struct ns__obj *o)
+void ns__name_now(struct ns__call *c, struct ns__obj *dir, const char *name, struct ns__obj *o,
+                  const struct ns_node *node)
 {
     if (ns__leased(dir) && c->moment >= dir->broken_at) {
         ns__name_put(dir, name, o);
@@ -15,7 +16,9 @@ void ns__name_now(struct ns__call *c, struct ns__obj *dir, const char *name, str
             ns__name_del(n);
         }
     }
-    ns__tell(dir, NS_INVAL_ENTRY, name, c->op ? c->op->node : NULL);
+    if (c->op) {
+        ns__own_moved(c->op, dir, node);
+    }
 }
 
 /* The object that name leads to, as far as is known. */
@@ -32,7 +35,7 @@ static void unnamed(struct ns__obj *o, struct ns__obj *dir, const char *name)
         return;
     }
     o->attr_ok = false;
-    ns__tell(o, NS_INVAL_ATTR, NULL, NULL);
+    ns__tell(o, NS_INVAL_ATTR, NULL);
     if (o->up == dir && strcmp(o->up_name, name) == 0) {
         cg_free(o->up_name);
         o->up = NULL;
@@ -98,7 +101,7 @@ static void removed(struct ns__call *c, cg_err e, const union ninep_rmsg *r)
     if (e == CG_OK) {
         unnamed(known(dir, c->name), dir, c->name);
         ns__learn_obj(c, dir, &r->remove.dir, false);
-        ns__name_now(c, dir, c->name, NULL);
+        ns__name_now(c, dir, c->name, NULL, c->op ? c->op->node : NULL);
     }
     if (ns__decide(c, e) && c->op) {
         ns__finish(c->op);
@@ -154,8 +157,9 @@ static void renamed(struct ns__call *c, cg_err e, const union ninep_rmsg *r)
         if (to != from) {
             ns__learn_obj(c, to, &r->rename.newdir, false);
         }
-        ns__name_now(c, from, c->name, exchange ? old : NULL);
-        ns__name_now(c, to, c->newname, o);
+        struct ns_op *op = c->op;
+        ns__name_now(c, from, c->name, exchange ? old : NULL, op ? op->node : NULL);
+        ns__name_now(c, to, c->newname, o, op ? op->newnode : NULL);
         if (exchange && !old) {
             ns__names_drop(from); /* what the old name is now, is not known */
         }
@@ -240,8 +244,8 @@ static void linked(struct ns__call *c, cg_err e, const union ninep_rmsg *r)
     if (e == CG_OK) {
         ns__learn_obj(c, c->other, &r->link.attr, false);
         ns__learn_obj(c, c->obj, &r->link.dir, false);
-        ns__name_now(c, c->obj, c->name, c->other);
-        ns__tell(c->other, NS_INVAL_ATTR, NULL, op ? op->newnode : NULL);
+        ns__name_now(c, c->obj, c->name, c->other, op ? op->node : NULL);
+        ns__tell(c->other, NS_INVAL_ATTR, op ? op->newnode : NULL);
     }
     if (!ns__decide(c, e) || !op) {
         return;

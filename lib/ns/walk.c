@@ -22,7 +22,6 @@ uint64_t ns__believed(struct ns__obj *dir, const char *name, const struct ns__ob
     if (!n || n->obj != o) {
         return 0;
     }
-    n->told = true;
     return ninep_client_lease_until_ns(dir->tree->client);
 }
 
