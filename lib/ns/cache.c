@@ -309,7 +309,7 @@ void ns__obj_break(struct ns__obj *o)
     CG_LIST_EACH (it, &o->files) {
         ns__ahead_drop(CG_CONTAINER(it, struct ns_file, of));
     }
-    ns__tell(o, NS_INVAL_DATA, NULL, NULL);
+    ns__tell(o, NS_INVAL_DATA, NULL);
 }
 
 void ns__change_begin(struct ns__call *c, struct ns__obj *o)
