@@ -86,7 +86,7 @@ void arch_space_fini(uint32_t table);
 /* Zeroes one frame: 512 steps. */
 /*@ requires frame < PHYS_FRAMES;
     assigns phys[frame * 512 .. frame * 512 + 511];
-    ensures \forall integer k; 0 <= k < 512 ==> phys[frame * 512 + k] == 0;
+    ensures \forall integer i; frame * 512 <= i < frame * 512 + 512 ==> phys[i] == 0;
 */
 void arch_frame_zero(uint32_t frame);
 

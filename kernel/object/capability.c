@@ -5,11 +5,6 @@
 #include "object/irq.h"
 #include "object/space.h"
 
-uint32_t s_count[SLOTS];
-uint8_t s_kind[SLOTS];
-uint32_t s_table[SLOTS];
-uint32_t s_entry[SLOTS];
-
 uint32_t cap_own(uint32_t s)
 {
     uint32_t base = own_base(s_type[s]);

@@ -13,11 +13,6 @@
 #include "object/object.h"
 #include "object/slot.h"
 
-extern uint32_t s_count[SLOTS]; /* untyped, port: length of the range that starts at s_object */
-extern uint8_t s_kind[SLOTS];   /* untyped: its kind; frame, device: 1 when large */
-extern uint32_t s_table[SLOTS]; /* frame, device, table: page table where it is mapped, or NIL */
-extern uint32_t s_entry[SLOTS]; /* entry there */
-
 /* Entry of owner[] for the object of slot s; 0, which is nobody's, for types without owner. */
 uint32_t cap_own(uint32_t s);
 

@@ -21,7 +21,24 @@
  * the object's number. */
 extern uint32_t owner[OBJECTS];
 
+/* Where a type's objects stand in owner[], and one more than the last number that they have. */
+/*@ logic integer base_of(integer type) =
+        type == OBJ_CNODE ? OWN_CNODE : type == OBJ_THREAD ? OWN_THREAD :
+        type == OBJ_ENDPOINT ? OWN_ENDPOINT : type == OBJ_NOTIFICATION ? OWN_NOTIFICATION :
+        type == OBJ_REPLY ? OWN_REPLY : type == OBJ_CONTEXT ? OWN_CONTEXT :
+        type == OBJ_SPACE || type == OBJ_TABLE || type == OBJ_FRAME ? OWN_FRAME :
+        type == OBJ_IRQ ? OWN_IRQ : OBJECTS;
+
+    logic integer length_of(integer type) =
+        type == OBJ_CNODE ? HOME_SLOTS : type == OBJ_THREAD ? T_MAX :
+        type == OBJ_ENDPOINT ? E_MAX : type == OBJ_NOTIFICATION ? N_MAX :
+        type == OBJ_REPLY ? R_MAX : type == OBJ_CONTEXT ? C_MAX :
+        type == OBJ_SPACE || type == OBJ_TABLE || type == OBJ_FRAME ? PHYS_FRAMES :
+        type == OBJ_IRQ ? I_MAX : 0; */
+
 /* First index in owner[] for objects of a type: OWN_...; OBJECTS for types without one. */
+/*@ assigns \nothing;
+    ensures \result == base_of(type); */
 uint32_t own_base(uint8_t type);
 
 /* What each noun offers. X_init makes a free entry a new object. X_end does one slice of ending it;

@@ -9,6 +9,10 @@ uint32_t s_parent[SLOTS];
 uint32_t s_first[SLOTS];
 uint32_t s_next[SLOTS];
 uint32_t s_prev[SLOTS];
+uint32_t s_count[SLOTS];
+uint8_t s_kind[SLOTS];
+uint32_t s_table[SLOTS];
+uint32_t s_entry[SLOTS];
 /*@ ghost uint32_t s_order[SLOTS]; */
 
 void slots_init(void)

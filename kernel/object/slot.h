@@ -24,34 +24,38 @@ extern uint32_t s_parent[SLOTS]; /* derived from */
 extern uint32_t s_first[SLOTS];  /* first child */
 extern uint32_t s_next[SLOTS];   /* siblings */
 extern uint32_t s_prev[SLOTS];
+extern uint32_t s_count[SLOTS]; /* untyped, port: length of the range that starts at s_object */
+extern uint8_t s_kind[SLOTS];   /* untyped: its kind; frame, device: 1 when large */
+extern uint32_t s_table[SLOTS]; /* frame, device, table: page table where it is mapped, or NIL */
+extern uint32_t s_entry[SLOTS]; /* entry there */
 /*@ ghost extern uint32_t s_order[SLOTS]; */
 
 /* The invariant of the forest, clause by clause. */
 /*@ predicate is_slot(integer s) = 1 <= s < SLOTS;
 
-    predicate f_refs{L} = \forall integer s; is_slot(s) ==>
+    predicate slot_refs{L} = \forall integer s; is_slot(s) ==>
         0 <= s_parent[s] < SLOTS && 0 <= s_first[s] < SLOTS &&
         0 <= s_next[s] < SLOTS && 0 <= s_prev[s] < SLOTS;
 
-    predicate f_empty{L} = \forall integer s; is_slot(s) ==> s_type[s] == 0 ==>
+    predicate slot_empty{L} = \forall integer s; is_slot(s) ==> s_type[s] == 0 ==>
         s_parent[s] == NIL && s_first[s] == NIL && s_next[s] == NIL && s_prev[s] == NIL;
 
-    predicate f_parent{L} = \forall integer s; is_slot(s) ==> s_parent[s] != NIL ==>
+    predicate slot_parent{L} = \forall integer s; is_slot(s) ==> s_parent[s] != NIL ==>
         s_type[s_parent[s]] != 0 && s_first[s_parent[s]] != NIL;
 
-    predicate f_root{L} = \forall integer s; is_slot(s) ==> s_parent[s] == NIL ==>
+    predicate slot_root{L} = \forall integer s; is_slot(s) ==> s_parent[s] == NIL ==>
         s_next[s] == NIL && s_prev[s] == NIL;
 
-    predicate f_first{L} = \forall integer s; is_slot(s) ==> s_first[s] != NIL ==>
+    predicate slot_first{L} = \forall integer s; is_slot(s) ==> s_first[s] != NIL ==>
         s_parent[s_first[s]] == s && s_prev[s_first[s]] == NIL;
 
-    predicate f_head{L} = \forall integer s; is_slot(s) ==>
+    predicate slot_head{L} = \forall integer s; is_slot(s) ==>
         s_parent[s] != NIL && s_prev[s] == NIL ==> s_first[s_parent[s]] == s;
 
-    predicate f_next{L} = \forall integer s; is_slot(s) ==> s_next[s] != NIL ==>
+    predicate slot_next{L} = \forall integer s; is_slot(s) ==> s_next[s] != NIL ==>
         s_prev[s_next[s]] == s && s_parent[s_next[s]] == s_parent[s];
 
-    predicate f_prev{L} = \forall integer s; is_slot(s) ==> s_prev[s] != NIL ==>
+    predicate slot_prev{L} = \forall integer s; is_slot(s) ==> s_prev[s] != NIL ==>
         s_next[s_prev[s]] == s && s_parent[s_prev[s]] == s_parent[s];
 
     predicate o_range{L} = \forall integer s; is_slot(s) ==> 1 <= s_order[s] < SLOTS;
@@ -83,8 +87,8 @@ extern uint32_t s_prev[SLOTS];
  */
 /* clang-format off */
 #define FOREST(clause)                                                                            \
-    clause f_refs; clause f_empty; clause f_parent; clause f_root; clause f_first;                \
-    clause f_head; clause f_next; clause f_prev; clause o_range; clause o_one;                    \
+    clause slot_refs; clause slot_empty; clause slot_parent; clause slot_root; clause slot_first;  \
+    clause slot_head; clause slot_next; clause slot_prev; clause o_range; clause o_one;            \
     clause o_parent; clause o_next; clause o_between; clause o_first; clause o_last;
 /* clang-format on */
 

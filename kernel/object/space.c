@@ -8,9 +8,9 @@ uint32_t space_reverse(uint32_t table, uint32_t entry)
     return (uint32_t)phys[(table + 1) * ARCH_ENTRIES + entry];
 }
 
-/*@ requires table < PHYS_FRAMES - 1 && entry < ARCH_ENTRIES;
-    assigns phys[reverse_at(table, entry)];
-    ensures phys[reverse_at(table, entry)] == s; */
+/*@ requires table + 1 < PHYS_FRAMES && entry < ARCH_ENTRIES;
+    assigns phys[(table + 1) * 512 + entry];
+    ensures REVERSE_OF(table, entry) == s; */
 static void set_reverse(uint32_t table, uint32_t entry, uint32_t s)
 {
     phys[(table + 1) * ARCH_ENTRIES + entry] = s;
@@ -44,15 +44,37 @@ uint64_t space_pte(uint32_t s, uint32_t rights)
     return s_type[s] == OBJ_DEVICE ? pte + ARCH_PTE_NOCACHE : pte;
 }
 
-void space_map(uint32_t s, uint32_t table, uint32_t entry, uint32_t rights)
+/* Maps s with an entry that is already made. */
+/*@ MAPS(requires)
+    requires is_slot(s) && is_table(table) && entry < entries_of(table) && pte != 0;
+    requires REVERSE_OF(table, entry) == s || REVERSE_OF(table, entry) == NIL;
+    requires REVERSE_OF(table, entry) == NIL ==> s_table[s] == NIL;
+    assigns phys[table * 512 + entry], phys[(table + 1) * 512 + entry], s_table[s], s_entry[s];
+    MAPS(ensures)
+    ensures s_table[s] == table && s_entry[s] == entry && REVERSE_OF(table, entry) == s;
+    ensures ENTRY_OF(table, entry) == pte; */
+static void map(uint32_t s, uint32_t table, uint32_t entry, uint64_t pte)
 {
-    arch_pte_write(table, entry, space_pte(s, rights));
+    /*@ assert zeroed: \forall integer f; 0 <= f < PHYS_FRAMES && f_state[f] == F_ZERO ==>
+            f != table && f != table + 1; */
+    /*@ assert behind: \forall integer f; is_table(f) ==> f + 1 != table; */
+    /*@ assert others: \forall integer t; is_slot(t) && s_table[t] != NIL && t != s ==>
+            s_table[t] != table || s_entry[t] != entry; */
+    /*@ assert apart: \forall integer t; is_slot(t) && s_table[t] != NIL && t != s ==>
+            (s_table[t] + 1) * 512 + s_entry[t] != table * 512 + entry &&
+            (s_table[t] + 1) * 512 + s_entry[t] != (table + 1) * 512 + entry; */
+    arch_pte_write(table, entry, pte);
     set_reverse(table, entry, s);
     if (s_table[s] != NIL) {
         arch_tlb_flush();
     }
     s_table[s] = table;
     s_entry[s] = entry;
+}
+
+void space_map(uint32_t s, uint32_t table, uint32_t entry, uint32_t rights)
+{
+    map(s, table, entry, space_pte(s, rights));
 }
 
 void space_unmap(uint32_t s)
@@ -86,15 +108,15 @@ bool table_end(uint32_t table)
 {
     uint32_t entries = space_entries(table);
     uint32_t done = 0;
-    /*@ loop invariant 0 <= e <= entries;
-        loop invariant 0 <= done <= UNMAP_SLICE;
-        MAPPING(loop invariant)
-        loop invariant \forall integer k; 0 <= k < e ==> phys[reverse_at(table, k)] == NIL;
-        loop invariant \forall integer s; 0 <= s < SLOTS ==>
-            s_table[s] == \at(s_table[s],Pre) && s_entry[s] == \at(s_entry[s],Pre) ||
-            \at(s_table[s],Pre) == table && s_table[s] == NIL && s_entry[s] == 0;
-        loop assigns e, done, s_table[0 .. SLOTS - 1], s_entry[0 .. SLOTS - 1],
-            phys[entry_at(table, 0) .. entry_at(table + 1, ARCH_ENTRIES - 1)];
+    /*@ loop invariant e <= entries && done <= UNMAP_SLICE;
+        MAPS(loop invariant)
+        loop invariant \forall integer r; (table + 1) * 512 <= r < (table + 1) * 512 + e ==>
+            phys[r] == NIL;
+        loop invariant \forall integer s; is_slot(s) ==>
+            (s_table[s] == \at(s_table[s],Pre) && s_entry[s] == \at(s_entry[s],Pre)) ||
+            (\at(s_table[s],Pre) == table && s_table[s] == NIL && s_entry[s] == 0);
+        loop assigns e, done, phys[table * 512 .. table * 512 + 1023];
+        loop assigns s_table[0 .. SLOTS-1], s_entry[0 .. SLOTS-1];
         loop variant entries - e; */
     for (uint32_t e = 0; e < entries; e++) {
         uint32_t s = space_reverse(table, e);
@@ -102,10 +124,12 @@ bool table_end(uint32_t table)
             if (done == UNMAP_SLICE) {
                 return false;
             }
+            /*@ assert mapped: s_table[s] == table && s_entry[s] == e; */
             space_unmap(s);
             done++;
         }
     }
+    /*@ assert unmapped: \forall integer s; is_slot(s) ==> s_table[s] != table; */
     if (f_state[table] == F_SPACE) {
         arch_space_fini(table);
     }
@@ -119,7 +143,9 @@ void frame_init(uint32_t frame, uint32_t large)
     f_state[frame] = F_FRAME;
     if (large != 0) {
         /*@ loop invariant 1 <= k <= LARGE_FRAMES;
-            loop invariant \forall integer j; 1 <= j < k ==> f_state[frame + j] == F_PART;
+            loop invariant \forall integer f; frame < f < frame + k ==> f_state[f] == F_PART;
+            loop invariant \forall integer f; frame + k <= f < frame + LARGE_FRAMES ==>
+                f_state[f] == F_ZERO;
             loop assigns k, f_state[frame + 1 .. frame + LARGE_FRAMES - 1];
             loop variant LARGE_FRAMES - k; */
         for (uint32_t k = 1; k < LARGE_FRAMES; k++) {
@@ -133,7 +159,9 @@ void frame_end(uint32_t frame, uint32_t large)
     f_state[frame] = F_DIRTY;
     if (large != 0) {
         /*@ loop invariant 1 <= k <= LARGE_FRAMES;
-            loop invariant \forall integer j; 1 <= j < k ==> f_state[frame + j] == F_DIRTY;
+            loop invariant \forall integer f; frame < f < frame + k ==> f_state[f] == F_DIRTY;
+            loop invariant \forall integer f; frame + k <= f < frame + LARGE_FRAMES ==>
+                f_state[f] == F_PART;
             loop assigns k, f_state[frame + 1 .. frame + LARGE_FRAMES - 1];
             loop variant LARGE_FRAMES - k; */
         for (uint32_t k = 1; k < LARGE_FRAMES; k++) {
@@ -145,15 +173,17 @@ void frame_end(uint32_t frame, uint32_t large)
 uint32_t frames_zero(uint32_t first, uint32_t count, uint32_t room)
 {
     uint32_t zeroed = 0;
-    /*@ loop invariant 0 <= k <= count && 0 <= zeroed <= room;
-        MAPPING(loop invariant)
-        loop invariant \forall integer j; first <= j < first + k ==> f_state[j] == F_ZERO;
-        loop invariant \forall integer j; first <= j < first + count ==> f_state[j] <= F_ZERO;
-        loop assigns k, zeroed, f_state[first .. first + count - 1],
-            phys[entry_at(first, 0) .. entry_at(first + count - 1, ARCH_ENTRIES - 1)];
+    /*@ loop invariant k <= count && zeroed <= room && zeroed <= k;
+        MAPS(loop invariant)
+        loop invariant \forall integer f; first <= f < first + k ==> f_state[f] == F_ZERO;
+        loop invariant \forall integer f; first <= f < first + count ==> f_state[f] <= F_ZERO;
+        loop assigns k, zeroed, f_state[first .. first + count - 1];
+        loop assigns phys[first * 512 .. (first + count) * 512 - 1];
         loop variant count - k; */
     for (uint32_t k = 0; k < count && zeroed < room; k++) {
         if (f_state[first + k] == F_DIRTY) {
+            /*@ assert dirty: \forall integer f; 0 <= f < PHYS_FRAMES && f_state[f] == F_ZERO ==>
+                    f != first + k; */
             arch_frame_zero(first + k);
             f_state[first + k] = F_ZERO;
             zeroed++;

@@ -6,8 +6,8 @@ import subprocess
 ROOT = os.path.realpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."))
 KERNEL = os.path.join(ROOT, "kernel")
 BUILD = os.environ.get("COGNU_BUILD") or os.path.join(ROOT, "build")
-# Folders of kernel/ whose C is not the kernel's own: the machine, user programs, the proof's tools.
-OUTSIDE = ("arch", "user", "proof")
+# Folders of kernel/ whose C is not the kernel's own: the machine, user programs, tests, the proof's tools.
+OUTSIDE = ("arch", "user", "proof", "test", "tests")
 DEFINITION = re.compile(r"^(?!typedef|struct|enum|union|#)([a-z_][^;{}=]*?)\b(\w+)\(([^;{}]*)\)\n\{", re.M)
 
 

@@ -9,6 +9,7 @@ import time
 
 from sources import BUILD, KERNEL
 
+HERE = os.path.dirname(os.path.abspath(__file__))
 # Undefined behaviour is an error, and so is arithmetic that wraps or cuts a value off.
 OPTIONS = ["-wp", "-wp-rte", "-warn-unsigned-overflow", "-warn-unsigned-downcast", "-wp-prover", "z3,cvc4"]
 CPP = ["-I", os.path.join(BUILD, "kernel", "abi"), "-I", os.path.join(BUILD, "kernel"), "-std=c17"]
@@ -48,6 +49,10 @@ def environment(cwd):
     if not os.path.exists(config):
         os.makedirs(BUILD, exist_ok=True)
         subprocess.run(["why3", "config", "detect", "-C", config], check=True, capture_output=True)
+        with open(config, encoding="utf-8") as f:
+            text = re.sub(r'path = ".*/z3"', f'path = "{HERE}/z3"', f.read())
+        with open(config, "w", encoding="utf-8") as f:
+            f.write(text)
     return {**os.environ, "PWD": cwd, "WHY3CONFIG": config}
 
 
