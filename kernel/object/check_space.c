@@ -1,5 +1,6 @@
 /* The invariant of memory: what frames are, and that tables and capabilities say the same. */
 #include "object/check.h"
+#include "object/object.h"
 #include "object/space.h"
 
 #define ZERO_FRAMES 4 /* frames that one check of frame_zero looks at, in turn */
