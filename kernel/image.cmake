@@ -19,7 +19,11 @@ add_custom_target(kernel_link DEPENDS ${CMAKE_BINARY_DIR}/kernel/link.ld)
 
 function(kernel_image name)
     cmake_parse_arguments(K "" "" "SOURCES" ${ARGN})
-    add_executable(${name} ${KERNEL_ARCH} ${KERNEL_OBJECT} ${K_SOURCES})
+    set(objects ${KERNEL_OBJECT})
+    if(NOT KERNEL_CHECK IN_LIST K_UNPARSED_ARGUMENTS)
+        list(FILTER objects EXCLUDE REGEX "/check[^/]*\\.c$")
+    endif()
+    add_executable(${name} ${KERNEL_ARCH} ${objects} ${K_SOURCES})
     add_dependencies(${name} kernel_abi kernel_link)
     set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/kernel
         LINK_DEPENDS ${CMAKE_BINARY_DIR}/kernel/link.ld)
