@@ -79,7 +79,7 @@ native_program(native_root user/root/main.c LIBS native_lib)
 native_program(personality user/personality/main.c user/personality/memory.c user/personality/load.c
     user/personality/calls.c LIBS native_lib)
 file(GLOB NATIVE_TESTS CONFIGURE_DEPENDS ${KERNEL_DIR}/user/tests/*.c)
-native_program(native_tests ${NATIVE_TESTS} LIBS native_lib)
+native_program(native_tests ${NATIVE_TESTS} test/matrix.c LIBS native_lib)
 native_program(native_bench user/bench/main.c user/bench/messages.c user/bench/events.c user/bench/longest.c
     user/bench/loops.S user/tests/kit.c LIBS native_lib)
 target_include_directories(native_bench PRIVATE ${KERNEL_DIR}/user/tests)

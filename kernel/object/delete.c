@@ -66,7 +66,7 @@ static uint32_t cap_step(uint32_t s)
     }
     if (owns) {
         if (!object_end(s)) {
-            return COST_END;
+            return REVOKE_SLICE;
         }
         owner[cap_own(s)] = NIL;
     }

@@ -72,7 +72,7 @@ uint64_t dump_entry(uint32_t field, uint32_t index)
     case FIELD_I_PENDING:
         return i_pending[index];
     case FIELD_MEMORY:
-        return phys[index];
+        return f_state[index / 512] == F_DIRTY ? 0 : phys[index]; /* the kernel's own never */
     default:
         return slot_entry(field, index);
     }
