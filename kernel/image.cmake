@@ -110,3 +110,7 @@ cognu_script_test(native_check_window full ${CMAKE_SOURCE_DIR}/tools/native --ch
 cognu_script_test(native_programs full ${KERNEL_DIR}/user/linux/native_test.sh)
 cognu_script_test(native_check_invariant full ${CMAKE_SOURCE_DIR}/tools/native --check --image native_tests.img
     --kernel kernel-check-tests.elf --memory 16)
+native_program(native_random user/random/main.c user/random/caller.c LIBS native_lib)
+boot_image(native_random native_random)
+cognu_script_test(native_random full ${CMAKE_SOURCE_DIR}/tools/native --check --image native_random.img
+    --kernel kernel-check.elf --memory 16 --append calls=3000)

@@ -36,6 +36,7 @@ void fpu_first_use(void);         /* the current thread used what it had not use
 void apic_init(void);             /* finds machine.ticks_per_us */
 void apic_ack(void);
 void apic_timer_fired(void);
+void apic_skip(uint64_t since); /* the checking image: the time from then to now does not count */
 
 void check_entry(void); /* the checking image, before each way out */
 void trap_dispatch(uint64_t vector, uint64_t code, uint64_t address);
