@@ -57,7 +57,7 @@ native: setup-native all ## the kernel in QEMU, with what its boot image holds; 
 	@tools/native $(RUN)
 
 native-check: setup-native all ## the tests that run as programs on the kernel; TESTS=prefix runs those
-	@tools/native --check --image native_tests.img $(if $(TESTS),--append tests=$(TESTS))
+	@tools/native --check --icount --image native_tests.img $(if $(TESTS),--append tests=$(TESTS))
 
 kernel-bench: setup-native all ## instructions of the kernel's paths beside seL4's
 	@tools/kernel-bench

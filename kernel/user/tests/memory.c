@@ -1,4 +1,5 @@
 /* Frames, page tables and address spaces. */
+#include "arch/arch.h"
 #include "objects.h"
 
 #define FAR        0x700000000000ULL /* an address that nothing else of a child uses */
@@ -218,7 +219,7 @@ TEST(frame_entry_says_what_the_capability_does)
     CHECK_EQUAL(frame_map(f, t, 9, RIGHT_READ), 0);
     CHECK_EQUAL(frame_address(f, number), 0);
     uint64_t entry = kit_entry(FIELD_MEMORY, look(t, LOOK_OBJECT) * 512 + 9);
-    CHECK_EQUAL(entry, number[0] * 4096 + 5 + (1ULL << 63));
+    CHECK_EQUAL(entry, number[0] * 4096 + ARCH_PTE_PRESENT + ARCH_PTE_USER + ARCH_PTE_NX);
     CHECK_EQUAL(frame_unmap(f), 0);
     CHECK_EQUAL(kit_entry(FIELD_MEMORY, look(t, LOOK_OBJECT) * 512 + 9), 0);
 }
