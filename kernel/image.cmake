@@ -105,9 +105,9 @@ boot_image(native native_root personality=${KERNEL_BIN}/personality ${NATIVE_FIL
 boot_image(native_tests native_tests)
 boot_image(native_bench native_bench)
 
-cognu_script_test(native_check full ${CMAKE_SOURCE_DIR}/tools/native --check --icount --image native_tests.img)
-cognu_script_test(native_check_window full ${CMAKE_SOURCE_DIR}/tools/native --check --icount --image native_tests.img --kernel kernel-window.elf)
-cognu_script_test(native_programs full ${KERNEL_DIR}/user/linux/native_test.sh)
+cognu_script_test(native_check system ${CMAKE_SOURCE_DIR}/tools/native --check --icount --image native_tests.img)
+cognu_script_test(native_check_window system ${CMAKE_SOURCE_DIR}/tools/native --check --icount --image native_tests.img --kernel kernel-window.elf)
+cognu_script_test(native_programs system ${KERNEL_DIR}/user/linux/native_test.sh)
 cognu_script_test(native_check_invariant full ${CMAKE_SOURCE_DIR}/tools/native --check --image native_tests.img
     --kernel kernel-check-tests.elf --memory 16 --append tests=machine)
 native_program(native_random user/random/main.c user/random/caller.c LIBS native_lib)
