@@ -9,11 +9,13 @@
  * status are the command's own. Its own failures end with status 125, a command that cannot be run
  * with 126, one that is not found with 127.
  *
- * Without --ns and --clean the text is NS_FILE. Who starts it for others adds lines by the variable
- * COGNU_NS_MORE, or gives all of them by COGNU_NS_CLEAN. Without root it makes a user namespace.
+ * Without --ns and --clean the text is NS_FILE with what profile.h adds. Who starts it for others
+ * adds lines by the variable COGNU_NS_MORE, or gives all of them by COGNU_NS_CLEAN. Without root it
+ * makes a user namespace.
  */
 #include "inside.h"
 #include "launch.h"
+#include "profile.h"
 #include <mount.h>
 
 #include <errno.h>
@@ -24,9 +26,11 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #define NS_FILE     "/var/lib/cognu/namespace" /* a node's template for its users */
+#define NODE_TREE   "/var/lib/cognu/root"      /* whose files hold those of users and services */
 #define NS_PATH     "/cognu/bin:/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin"
 #define CONTROL     "/run/cognu/fuse"
 #define FAILED      125
@@ -165,17 +169,48 @@ static _Noreturn void become(char **argv)
     exit(errno == ENOENT ? NOT_FOUND : NOT_STARTED);
 }
 
-/* Takes text. NULL: no memory. */
-static char *add_lines(char *text)
+/* The node's template, with the namespace file of the user or service. A file that cannot be
+ * understood is told and left out: who is kept out by it could not mend it. */
+static char *login_text(struct cg_errbuf *eb)
 {
-    const char *more = getenv("COGNU_NS_MORE");
+    const char *home = getenv("HOME"), *user = getenv("COGNU_USER"),
+               *service = getenv("COGNU_SERVICE");
+    struct utsname host;
+    uname(&host); /* a node's host name is its own */
+    const struct profile p = {.root = NODE_TREE,
+                              .home = home ? home : "/root",
+                              .user = user ? user : "owner",
+                              .service = service ? service : "shell",
+                              .node = host.nodename};
+    struct cg_str text = {.data = launch_text(NS_FILE, eb)};
+    if (text.data) {
+        text.len = strlen(text.data);
+        text.cap = text.len + 1;
+        if (profile_add(&p, &text, eb) != CG_OK) {
+            fprintf(stderr, "cognu-enter: %s; it is left out\n", eb->text);
+        }
+    }
+    return text.data;
+}
+
+/* The whole text, for the adapter. NULL: eb says why. */
+static char *make_text(const struct options *o, struct cg_errbuf *eb)
+{
+    const char *lines = getenv("COGNU_NS_CLEAN"), *more = getenv("COGNU_NS_MORE");
+    char *text = lines        ? cg_strdup(lines)
+                 : o->clean   ? cg_strdup("")
+                 : o->ns_file ? launch_text(o->ns_file, eb)
+                              : login_text(eb);
     struct cg_str all = {0};
-    if (more && cg_str_addf(&all, "%s\n%s", text, more) == CG_OK) {
+    if (text && more && cg_str_addf(&all, "%s\n%s", text, more) == CG_OK) {
         cg_free(text);
         text = all.data;
     }
-    unsetenv("COGNU_NS_MORE"); /* a right that is not the command's to read */
-    unsetenv("COGNU_NS_CLEAN");
+    static const char *const ours[] = {"COGNU_NS_CLEAN", "COGNU_NS_MORE", "COGNU_USER",
+                                       "COGNU_SERVICE"};
+    for (size_t i = 0; i < CG_COUNT(ours); i++) {
+        unsetenv(ours[i]); /* a ticket may be among them: not the command's to read */
+    }
     return text;
 }
 
@@ -192,11 +227,7 @@ int main(int argc, char **argv)
                         "[--] COMMAND [ARG...]\n");
         return FAILED;
     }
-    const char *lines = getenv("COGNU_NS_CLEAN");
-    char *text = lines     ? cg_strdup(lines)
-                 : o.clean ? cg_strdup("")
-                           : launch_text(o.ns_file ? o.ns_file : NS_FILE, &eb);
-    text = text ? add_lines(text) : NULL;
+    char *text = make_text(&o, &eb);
     const char *point = text ? find_point(&o, &eb) : NULL;
     cg_err e = point ? launch_connect(o.control, &sock, &eb) : CG_ENOENT;
     e = e ? e : unshare_mounts(&eb);

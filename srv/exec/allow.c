@@ -181,16 +181,16 @@ static bool by_rule(uint64_t principal, char name[64])
     return may;
 }
 
-cg_err allow_check(const struct ninep_fid *fid, struct cg_errbuf *eb)
+cg_err allow_check(const struct ninep_fid *fid, char name[64], struct cg_errbuf *eb)
 {
     const uint64_t local = UINT64_C(1) << 63, who = fid->principal;
-    char name[64];
     if (who == local || who == (local | geteuid()) || (owner && who == owner)) {
+        snprintf(name, 64, "%s", config.key);
         return CG_OK;
     }
-    snprintf(name, sizeof name, "%016" PRIx64, who);
+    snprintf(name, 64, "%016" PRIx64, who);
     if (who & local) {
-        snprintf(name, sizeof name, "%u of this machine", (unsigned)who);
+        snprintf(name, 64, "%u of this machine", (unsigned)who);
     } else if (by_rule(who, name)) {
         return CG_OK;
     }

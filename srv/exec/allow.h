@@ -22,8 +22,9 @@ struct allow_config {
 cg_err allow_start(uv_loop_t *loop, const struct allow_config *config);
 void allow_stop(void);
 
-/* May who opens fid run commands? A refusal is logged. */
-cg_err allow_check(const struct ninep_fid *fid, struct cg_errbuf *eb);
+/* May who opens fid run commands? A refusal is logged. user is set to what he is called in the
+ * roster, or to the name of the node's user's key. */
+cg_err allow_check(const struct ninep_fid *fid, char user[64], struct cg_errbuf *eb);
 /* The key of the node's user, 64 digits; NULL: none, or not known yet. */
 const char *allow_key(void);
 cg_err allow_text(struct cg_str *out, struct cg_errbuf *eb);

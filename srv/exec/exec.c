@@ -53,7 +53,8 @@ static cg_err open_clone(struct synth_handle *h, uint32_t flags, struct cg_errbu
 {
     (void)flags;
     struct job *j;
-    cg_err e = allow_check(h->fid, eb);
+    char user[64];
+    cg_err e = allow_check(h->fid, user, eb);
     if (e) {
         return e;
     }
@@ -62,6 +63,7 @@ static cg_err open_clone(struct synth_handle *h, uint32_t flags, struct cg_errbu
         return cg_fail(eb, e, "this node runs no more than %d commands at once", JOBS_MAX);
     }
     h->kind = synth_kind_of(h->synth, KIND_CTL);
+    memcpy(j->user, user, sizeof j->user);
     h->id = j->id;
     h->aux = j; /* this handle owns the job */
     return CG_OK;

@@ -174,6 +174,10 @@ static void set_environment(struct job *j)
     if (j->dir && launcher_argc) {
         setenv("COGNU_DIR", j->dir, 1); /* the launcher goes there once it is in the namespace */
     }
+    if (launcher_argc) {
+        setenv("COGNU_SERVICE", "exec", 1);
+        setenv("COGNU_USER", j->user, 1);
+    }
     if (j->ns.len > 0) {
         setenv(j->clean ? "COGNU_NS_CLEAN" : "COGNU_NS_MORE", j->ns.data, 1);
     }

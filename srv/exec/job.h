@@ -20,6 +20,7 @@ struct job {
     uint64_t id;
     enum job_state state;
     uint64_t principal; /* who made it */
+    char user[64];      /* what he is called */
     bool owned;         /* its ctl is open */
     bool telling;       /* its end is being told; it is freed after that */
     pid_t pid;
