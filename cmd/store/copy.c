@@ -1,0 +1,79 @@
+/* store copy: to another store, only what it lacks. store serve: the other end of a pipe. */
+#include "verbs.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static void copy_one(struct store *src, struct store_writer *w, const struct store_refinfo *ref,
+                     struct store_copied *sum)
+{
+    struct store_copied c;
+    struct cg_errbuf eb = {0};
+    char bytes[16];
+    cg_err e = store_copy(src, w, ref, &verb_progress, &c, &eb);
+    if (e) {
+        verb_fail(e, &eb, ref->name);
+    }
+    verb_progress_end();
+    size_text(c.bytes, bytes);
+    if (!opt.quiet && !opt.json) {
+        printf("%s: %llu objects copied, %s; %llu were there\n", ref->name,
+               (unsigned long long)c.objects, bytes, (unsigned long long)c.objects_there);
+    }
+    sum->objects += c.objects;
+    sum->bytes += c.bytes;
+    sum->objects_there += c.objects_there;
+}
+
+/* The passphrase of the other store comes from --from FILE, or is the same. */
+int verb_copy(int argc, char **argv)
+{
+    struct store *src = verb_store(true);
+    struct store_copied sum = {0};
+    struct store_writer *w;
+    struct cg_errbuf eb = {0};
+    opt.passphrase_file = opt.copy ? opt.copy : opt.passphrase_file;
+    struct store *dst = verb_other(argv[0], false);
+    cg_err e = store_writer_open(dst, "copy", opt.level, &w, &eb);
+    if (e) {
+        verb_fail(e, &eb, argv[0]);
+    }
+    for (int i = 1; i < argc; i++) {
+        struct selected sel;
+        select_snapshot(src, argv[i], &sel);
+        if (!sel.ref.name[0]) {
+            cmd_fail("%s: a snapshot is copied under its name; this is a score", argv[i]);
+        }
+        copy_one(src, w, &sel.ref, &sum);
+    }
+    for (uint32_t i = 0; argc == 1 && i < store_ref_count(src); i++) {
+        struct store_refinfo ref;
+        store_ref_at(src, i, &ref);
+        copy_one(src, w, &ref, &sum);
+    }
+    e = store_commit(w, NULL, 0, STORE_FINAL, &eb);
+    if (e) {
+        verb_fail(e, &eb, argv[0]);
+    }
+    store_writer_close(w);
+    if (opt.json) {
+        printf("{\"objects\":%llu,\"bytes\":%llu,\"objects_there\":%llu}\n",
+               (unsigned long long)sum.objects, (unsigned long long)sum.bytes,
+               (unsigned long long)sum.objects_there);
+    }
+    return 0;
+}
+
+int verb_serve(int argc, char **argv)
+{
+    const struct store_io *io = verb_io(opt.store, true);
+    (void)argc;
+    (void)argv;
+    cg_err e = store_io_serve(io, STDIN_FILENO, STDOUT_FILENO, opt.append_only);
+    if (e) {
+        verb_fail(e, NULL, "serve");
+    }
+    return 0;
+}

@@ -1,0 +1,207 @@
+/* What packs hold: their directories as arrays, which of it lives, and the counts of edges made
+ * anew from nodes. */
+#include "store__.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void survey_fini(struct survey *v)
+{
+    cg_free(v->seen);
+    *v = (struct survey){0};
+}
+
+static cg_err add_frame(struct store *s, const struct frame_in *f, bool data, struct survey *v,
+                        struct cg_errbuf *eb)
+{
+    for (uint32_t i = 0; i < f->count; i++) {
+        uint32_t len = f->start[i + 1] - f->start[i];
+        struct store_score made = f->score[i];
+        if (data) {
+            scorer_score(s->scorer, f->kind, f->raw + f->start[i], len, &made);
+        }
+        if (!store_score_is(&made, &f->score[i])) {
+            return cg_fail(eb, CG_EIO, "packs/%08x at %u: an object is not of its score", f->pack,
+                           f->at);
+        }
+        if (!array_room(&v->seen, &v->cap, v->count, sizeof *v->seen)) {
+            return CG_ENOMEM;
+        }
+        v->seen[v->count++] =
+            (struct seen){.score = f->score[i],
+                          .at = f->at,
+                          .slot = (uint16_t)i,
+                          .size = (uint16_t)((len + ENTRY_SIZE_UNIT - 1) / ENTRY_SIZE_UNIT),
+                          .kind = f->kind};
+    }
+    v->frames++;
+    v->raw += f->raw_len;
+    return CG_OK;
+}
+
+/* The next place from which a frame's head could begin. */
+static cg_err next_magic(struct store *s, struct pack_in *p, uint64_t *at)
+{
+    uint8_t buf[64 << 10];
+    size_t got = 0;
+    for (;;) {
+        cg_err e = s->io->read(s->io->ctx, p->file, *at, buf, sizeof buf, &got);
+        if (e || got < 4) {
+            *at = p->bytes;
+            return e;
+        }
+        for (size_t i = 0; i + 4 <= got; i++) {
+            struct cg_buf b = cg_buf_reader(buf + i, 4);
+            if (cg_get_u32(&b) == FRAME_MAGIC) {
+                *at += i;
+                return CG_OK;
+            }
+        }
+        *at += got - 3;
+    }
+}
+
+static cg_err check_end(struct store *s, struct pack_in *p, uint64_t at, struct survey *v)
+{
+    uint8_t end[PACK_END_BYTES];
+    size_t got = 0;
+    cg_err e = s->io->read(s->io->ctx, p->file, at, end, sizeof end, &got);
+    struct cg_buf b = cg_buf_reader(end, got);
+    uint32_t magic = cg_get_u32(&b), frames = cg_get_u32(&b);
+    uint64_t bytes = cg_get_u64(&b);
+    v->whole = !e && got == sizeof end && magic == END_MAGIC && frames == v->frames &&
+               bytes == at && at + sizeof end == p->bytes;
+    return e;
+}
+
+cg_err survey_pack(struct store *s, uint32_t pack, bool data, bool skip, struct survey *v,
+                   uint64_t *damaged, struct cg_errbuf *eb)
+{
+    struct frame_in f = {0};
+    struct pack_in *p;
+    uint64_t at = PACK_HEAD_BYTES;
+    bool end = false;
+    *v = (struct survey){0};
+    cg_err e = store_pack(s, pack, &p, eb);
+    while (!e && !end) {
+        uint32_t total = 0;
+        e = at >= p->bytes ? CG_OK : pack_at_end(s->io, p, at, &end);
+        end = end || at >= p->bytes;
+        if (e || end) {
+            break;
+        }
+        e = pack_load(s->io, p, &s->load, (uint32_t)at, data, &f, &total, eb);
+        e = e ? e : add_frame(s, &f, data, v, eb);
+        if (e == CG_EIO && skip) {
+            *damaged += 1;
+            at++;
+            e = next_magic(s, p, &at);
+            continue;
+        }
+        at += total;
+        v->end = e ? v->end : at;
+    }
+    frame_in_fini(&f);
+    return e ? e : check_end(s, p, at, v);
+}
+
+static int by_seen_score(const void *a, const void *b)
+{
+    const struct seen *x = a, *y = b;
+    return score_cmp(&x->score, &y->score);
+}
+
+static int by_seen_place(const void *a, const void *b)
+{
+    const struct seen *x = a, *y = b;
+    return x->at != y->at ? (x->at < y->at ? -1 : 1) : x->slot < y->slot ? -1 : x->slot > y->slot;
+}
+
+/* Asks in the order of scores, so that the index is read in its order; leaves the order of places.
+ */
+cg_err survey_living(struct store *s, uint32_t pack, struct survey *v, struct cg_errbuf *eb)
+{
+    cg_err e = CG_OK;
+    if (v->count) {
+        qsort(v->seen, v->count, sizeof *v->seen, by_seen_score);
+    }
+    for (size_t i = 0; i < v->count && !e; i++) {
+        struct seen *o = &v->seen[i];
+        struct sum sum;
+        e = index_find(s, &o->score, &sum, eb);
+        o->lives = !e && sum.place.kind == o->kind && sum.place.pack == pack &&
+                   sum.place.at == o->at && sum.place.slot == o->slot;
+    }
+    if (v->count) {
+        qsort(v->seen, v->count, sizeof *v->seen, by_seen_place);
+    }
+    return e;
+}
+
+/* ---- parts ---- */
+
+uint32_t parts_of(uint64_t entries)
+{
+    return (uint32_t)(entries / PART_ENTRIES + 1);
+}
+
+struct part part_at(uint32_t i, uint32_t parts)
+{
+    uint64_t step = (1ull << 32) / parts;
+    return (struct part){.from = (uint32_t)(i * step),
+                         .to = i + 1 == parts ? UINT32_MAX : (uint32_t)((i + 1) * step - 1)};
+}
+
+bool part_has(const struct part *p, const struct store_score *s)
+{
+    uint32_t v =
+        (uint32_t)s->b[0] << 24 | (uint32_t)s->b[1] << 16 | (uint32_t)s->b[2] << 8 | s->b[3];
+    return v >= p->from && v <= p->to;
+}
+
+struct counting {
+    const struct part *part;
+    struct memtable *counts;
+};
+
+static cg_err count_child(void *aux, enum store_object kind, const struct store_score *child)
+{
+    const struct counting *c = aux;
+    if (!part_has(c->part, child)) {
+        return CG_OK;
+    }
+    struct entry *e = memtable_at(c->counts, child);
+    if (!e) {
+        return CG_ENOMEM;
+    }
+    e->count++;
+    e->kind = (uint8_t)kind;
+    return CG_OK;
+}
+
+cg_err count_edges(struct store *s, const struct node_places *nodes, const struct part *part,
+                   struct memtable *counts, uint64_t *bad, store_report_fn *report, void *aux,
+                   struct cg_errbuf *eb)
+{
+    struct counting c = {.part = part, .counts = counts};
+    for (size_t i = 0; i < nodes->count; i++) {
+        const struct node_place *n = &nodes->place[i];
+        struct entry place = {.pack = n->pack, .at = n->at, .slot = n->slot};
+        struct cg_errbuf why = {0};
+        struct cg_span bytes;
+        cg_err e = store_get_at(s, &place, &n->score, &bytes, &why);
+        e = e ? e : node_edges(bytes, count_child, &c);
+        if (e == CG_ENOMEM) {
+            return cg_fail(eb, e, "no memory");
+        }
+        if (e) {
+            *bad += 1;
+            reportf(report, aux, "node: %s", why.text[0] ? why.text : cg_err_meaning(e));
+        }
+    }
+    cg_err e = CG_OK;
+    for (size_t i = 0; i < s->state.refs && !e; i++) {
+        e = count_child(&c, STORE_NODE, &s->state.ref[i].score);
+    }
+    return e;
+}

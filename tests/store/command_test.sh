@@ -1,0 +1,149 @@
+#!/bin/bash
+# The command `store` from outside: every verb, on a tree with everything that a Unix file can be.
+set -eu
+build=${COGNU_BUILD:-build}
+top=$(mktemp -d "${TMPDIR:-/tmp}/store-command.XXXXXX")
+trap 'rm -rf "$top"' EXIT
+passed=0 failed=0
+export COGNU_STORE=$top/s COGNU_STORE_PASSPHRASE_FILE=$top/pass
+store() { "$build/commands/store" -q "$@"; }
+loud() { "$build/commands/store" "$@"; }
+check() { # NAME COMMAND...
+    if "${@:2}" > "$top/out" 2>&1; then
+        passed=$((passed + 1))
+    else
+        failed=$((failed + 1))
+        echo "FAILED: $1"
+        sed 's/^/    /' "$top/out" | head -20
+    fi
+}
+refuses() { # TEXT COMMAND...: the command fails with status 1, and says TEXT
+    local status=0
+    "${@:2}" > "$top/said" 2>&1 || status=$?
+    [ $status = 1 ] && grep -q -- "$1" "$top/said" || { cat "$top/said"; return 1; }
+}
+facts() { # of a tree: everything but ctime and inode numbers
+    (cd "$1" && find . -printf '%y %m %U %G %s %T@ %n %l %p\n' | sed 's/^d \(.*\) [0-9]* \([0-9.]* [0-9]*\)  /d \1 \2  /' | sort -k8)
+}
+same_tree() {
+    diff <(facts "$1") <(facts "$2") && diff -r --no-dereference --exclude=pipe "$1" "$2"
+}
+
+echo secret > "$top/pass"
+echo other > "$top/pass2"
+mkdir -p "$top/t/dir/deep" "$top/t/empty"
+seq 1 50000 > "$top/t/numbers"
+head -c 300000 /dev/urandom > "$top/t/dir/random"
+printf small > "$top/t/dir/small"
+: > "$top/t/dir/nothing"
+ln "$top/t/numbers" "$top/t/dir/deep/linked"
+ln -s ../numbers "$top/t/dir/relative"
+ln -s /nowhere/at/all "$top/t/dir/dangling"
+mkfifo "$top/t/pipe"
+truncate -s 3M "$top/t/sparse"; printf end >> "$top/t/sparse"
+chmod 4711 "$top/t/dir/small"; chmod 1777 "$top/t/empty"; chmod 600 "$top/t/dir/random"
+touch -d '2001-02-03 04:05:06.123456789 UTC' "$top/t/dir/random" "$top/t/dir/deep"
+touch -d '1969-12-31 23:59:58.5 UTC' "$top/t/dir/nothing"
+name=$(printf 'odd \\ name\n with "quotes"'); printf odd > "$top/t/dir/$name"
+touch "$top/t/$(printf '%0250d' 7)"
+setfattr -n user.test -v value "$top/t/dir/small" 2> /dev/null || true
+
+recovery=$(loud init --json | sed 's/.*"recovery_key":"\([^"]*\)".*/\1/')
+check init test -n "$recovery" -a -f "$top/s/config"
+check init_again refuses 'empty folder' store init
+check put store put work "$top/t"
+check get store get work "$top/r"
+check same_tree same_tree "$top/t" "$top/r"
+[ "$(stat -c %i "$top/r/numbers")" = "$(stat -c %i "$top/r/dir/deep/linked")" ] && links=yes || links=no
+check hard_links test $links = yes
+check holes test "$(stat -c %b "$top/r/sparse")" -lt 64
+if getfattr -n user.test "$top/t/dir/small" > /dev/null 2>&1; then
+    check xattr getfattr -n user.test "$top/r/dir/small"
+fi
+check nothing_new bash -c "'$build/commands/store' --json put work '$top/t' | grep -Eq '\"new_bytes\":[0-9]{1,3},'"
+check cat bash -c "'$build/commands/store' cat work:numbers | cmp - '$top/t/numbers'"
+check cat_directory refuses 'not a file' store cat work:dir
+check ls bash -c "'$build/commands/store' ls -l work:dir | grep -q 'relative -> ../numbers'"
+check find bash -c "'$build/commands/store' find 'small' | grep -q '/dir/small'"
+check find_nothing bash -c "! '$build/commands/store' find 'no-such-name'"
+check no_such_file refuses 'not in this snapshot' store cat work:none
+check dots refuses 'no name in a tree' store cat work:../x
+check no_such_snapshot refuses 'no such snapshot' store get nothing "$top/x"
+
+before=$(loud snap | tail -1 | cut -d' ' -f1)
+sleep 1.1 # names of snapshots count seconds
+seq 1 60000 > "$top/t/numbers"
+rm "$top/t/dir/random"
+check put_second store put --exclude 'lin*' --exclude '/dir/dangling' work "$top/t"
+check excluded refuses 'not in this snapshot' store cat work:dir/deep/linked
+check by_date bash -c "'$build/commands/store' cat '$before:dir/random' | cmp - '$top/r/dir/random'"
+check one_file store get "$before:dir/random" "$top/one"
+check one_file_same cmp "$top/one/random" "$top/r/dir/random"
+check nothing_replaced bash -c "! '$build/commands/store' -q get '$before:dir/random' '$top/one'"
+check several store put both "$top/t/dir" "$top/t/numbers"
+check several_there bash -c "'$build/commands/store' cat both:numbers | cmp - '$top/t/numbers'"
+check unreadable bash -c "! '$build/commands/store' -q put both '$top/t/none'"
+check dry_put store put -n never "$top/t"
+check dry_put_left_nothing bash -c "! '$build/commands/store' snap never | grep -q ."
+check check store check --data
+check scrub "$build/commands/store" -s "$top/s" --passphrase-file /dev/null scrub
+check scrub_budget bash -c "'$build/commands/store' scrub --budget 1K | grep -q '^cursor'"
+
+check keep_what refuses 'keep what' store keep
+check keep_dry bash -c "'$build/commands/store' keep -n --last 1 work | grep -q 'would be dropped: $before'"
+check keep store keep --last 1 work
+check dropped refuses 'no such snapshot' store cat "$before:numbers"
+full=$(loud snap both | head -1 | cut -d' ' -f1)
+check drop_needs_name refuses 'full name' store drop both
+check drop store drop "$full"
+check collect_dry bash -c "'$build/commands/store' --json collect -n | grep -q '\"objects\":[1-9]'"
+check collect store collect
+check collected bash -c "'$build/commands/store' --json collect -n | grep -q '\"objects\":0,'"
+check check_again store check --data
+check still_there bash -c "'$build/commands/store' cat work:numbers | cmp - '$top/t/numbers'"
+check stats bash -c "'$build/commands/store' stats | grep -q '^packs'"
+check dump_state bash -c "'$build/commands/store' dump state | grep -q '^ref '"
+check dump_pack bash -c "'$build/commands/store' dump pack \$(ls '$top/s/packs' | head -1) | grep -q '^frames'"
+check dump_run bash -c "'$build/commands/store' dump run \$(ls '$top/s/index' | head -1) | grep -q 'count'"
+
+check wrong_passphrase refuses 'passphrase is wrong' store --passphrase-file "$top/pass2" snap
+check change store passphrase --from "$top/pass2"
+check old_passphrase refuses 'passphrase is wrong' store snap
+check new_passphrase store --passphrase-file "$top/pass2" snap
+echo "$recovery" > "$top/recovery"
+check recovery store --recovery-file "$top/recovery" snap
+check recovery_sets store --recovery-file "$top/recovery" passphrase --from "$top/pass"
+check set_by_recovery store snap
+tr A-Z2-7 B-ZA2-7 < "$top/recovery" > "$top/wrong"
+check wrong_recovery refuses 'recovery key' store --recovery-file "$top/wrong" snap
+
+check init_domain store -s "$top/s2" --domain "$top/s" init
+check copy store copy "$top/s2"
+check copy_again bash -c "'$build/commands/store' --json copy '$top/s2' | grep -q '\"objects\":0,'"
+check copied bash -c "'$build/commands/store' -s '$top/s2' cat work:numbers | cmp - '$top/t/numbers'"
+check copied_whole store -s "$top/s2" check --data
+check init_other store -s "$top/s3" init
+check copy_anew store copy "$top/s3"
+check copied_anew bash -c "'$build/commands/store' -s '$top/s3' cat work:numbers | cmp - '$top/t/numbers'"
+check copied_anew_whole store -s "$top/s3" check --data
+
+remote="|$build/commands/store -s $top/s3 serve --append-only"
+check remote_put store -s "$remote" put far "$top/t"
+check remote_cat bash -c "'$build/commands/store' -s '$remote' cat far:numbers | cmp - '$top/t/numbers'"
+far=$(loud -s "$top/s3" snap far | cut -d' ' -f1)
+files() { (cd "$top/s3" && find packs index -type f | sort); }
+files > "$top/files"
+store -s "$remote" drop "$far" > /dev/null 2>&1 || true
+store -s "$remote" collect > /dev/null 2>&1 || true
+files > "$top/files2"
+check append_only bash -c "! comm -23 '$top/files' '$top/files2' | grep -q ."
+
+check foreign_pack bash -c "cp '$top'/s2/packs/* '$top/f'; n=\$(ls '$top/s/packs' | tail -1); cp '$top/s/packs/'\$n '$top/keep'
+    cp '$top/f' '$top/s/packs/'\$n; ! '$build/commands/store' -q check; cp '$top/keep' '$top/s/packs/'\$n; '$build/commands/store' -q check"
+check no_store refuses 'config' store -s "$top" snap
+check usage bash -c "'$build/commands/store' 2> /dev/null; [ \$? = 2 ]"
+check wrong_verb refuses 'no such verb' store nonsense
+check help bash -c "'$build/commands/store' --help | grep -q usage"
+
+echo "$passed passed, $failed failed"
+[ "$failed" = 0 ]
