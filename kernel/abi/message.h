@@ -11,7 +11,8 @@
  *
  * A refused call answers its error in the tag, word 0: number of the argument, counted from 1 (0:
  * the invoked handle or the message as a whole), word 1: the limit that it broke.
- * Labels from LABEL_FAULT up are the kernel's own: faults (LABEL_FAULT + FAULT_...).
+ * A label has 31 bits for programs. Labels from LABEL_FAULT up are the kernel's own: faults
+ * (LABEL_FAULT + FAULT_...).
  */
 #ifndef KERNEL_MESSAGE_H
 #define KERNEL_MESSAGE_H
@@ -21,6 +22,7 @@
 #define TAG_WORDS(tag)   ((uint32_t)(((tag) >> 32) & 0x3ffULL))
 #define TAG_HANDLES(tag) ((uint32_t)(((tag) >> 42) & 3ULL))
 #define TAG_CODE(tag)    ((uint32_t)(((tag) >> 56) & 0x7fULL))
+#define TAG_MESSAGE      0x000003ff7fffffffULL /* what of a tag reaches the receiver */
 #define TAG(code, label, words, handles)                                                           \
     (((uint64_t)(code) << 56) | ((uint64_t)(handles) << 42) | ((uint64_t)(words) << 32) |          \
      (uint64_t)(label))

@@ -30,12 +30,12 @@ uint32_t answer(uint32_t t, uint32_t r)
     if (a == NIL || t_state[a] == THREAD_RECEIVING) {
         return ERR_ABSENT;
     }
-    if (t_state[a] != THREAD_ANSWER) {
+    if (t_state[a] < THREAD_ANSWER) {
         answer_return(r);
         schedule_again(a);
         return 0;
     }
-    if (t_fault[a] != 0) {
+    if (t_state[a] == THREAD_HANDLED) {
         runs = fault_answer(t, a);
     } else {
         uint32_t error = message_check(t, a);
@@ -72,7 +72,7 @@ bool reply_end(uint32_t r)
         return true;
     }
     answer_return(r);
-    if (t_state[a] == THREAD_ANSWER) {
+    if (t_state[a] >= THREAD_ANSWER) {
         answer_error(a, ERR_CANCELLED);
     } else {
         schedule_again(a);
@@ -96,7 +96,7 @@ bool context_end(uint32_t c)
     for (uint32_t k = 0; k < DRAIN_SLICE && c_top[c] != NIL; k++) {
         uint32_t r = c_top[c];
         reply_pull(r);
-        if (t_state[r_thread[r]] != THREAD_ANSWER) {
+        if (t_state[r_thread[r]] < THREAD_ANSWER) {
             reply_unlink(r);
         }
     }

@@ -13,7 +13,7 @@ static bool bound_is(uint32_t t, uint32_t role, uint32_t object)
 bool inv_thread_state(void)
 {
     for (uint32_t t = 1; t < T_MAX; t++) {
-        if (!(t_state[t] <= THREAD_ANSWER)) {
+        if (!(t_state[t] <= THREAD_HANDLED)) {
             return false;
         }
     }
@@ -91,7 +91,7 @@ bool inv_thread_wait(void)
 bool inv_thread_answer(void)
 {
     for (uint32_t t = 1; t < T_MAX; t++) {
-        if (!((t_state[t] != THREAD_ANSWER || t_reply[t] != NIL) &&
+        if (!((t_state[t] < THREAD_ANSWER || t_reply[t] != NIL) &&
               (t != current || t_reply[t] == NIL))) {
             return false;
         }
@@ -103,7 +103,7 @@ bool inv_thread_fault(void)
 {
     for (uint32_t t = 1; t < T_MAX; t++) {
         if (!(t_fault[t] < FAULTS &&
-              (t_fault[t] == 0 || t_state[t] == THREAD_CALLING || t_state[t] == THREAD_ANSWER ||
+              (t_fault[t] == 0 || t_state[t] == THREAD_CALLING || t_state[t] == THREAD_HANDLED ||
                t_state[t] == THREAD_STOPPED))) {
             return false;
         }

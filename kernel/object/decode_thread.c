@@ -62,7 +62,7 @@ static uint32_t decode_bind(uint32_t t)
 /* The registers of a thread stand still: it is stopped, or its handler has it. */
 static bool stands_still(uint32_t t)
 {
-    return t_state[t] == THREAD_STOPPED || (t_state[t] == THREAD_ANSWER && t_fault[t] != 0);
+    return t_state[t] == THREAD_STOPPED || t_state[t] == THREAD_HANDLED;
 }
 
 static uint32_t decode_write(uint32_t t)

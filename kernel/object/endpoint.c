@@ -35,7 +35,7 @@ static void meet(uint32_t from, uint32_t to, uint32_t state)
         return;
     }
     reply_link(r, from);
-    t_state[from] = THREAD_ANSWER;
+    t_state[from] = t_fault[from] == 0 ? THREAD_ANSWER : THREAD_HANDLED;
     if (c != NIL && t_context[to] == NIL && t_fault[from] != FAULT_TIME) {
         reply_push(r, c);
         context_take(c);

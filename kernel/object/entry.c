@@ -11,12 +11,12 @@
  * All is decoded before any of it is done: a refused reply_receive has neither answered nor
  * received, except that a message may turn out not to fit.
  */
+#include "object/entry.h"
 #include "abi/message.h"
 #include "object/answer.h"
 #include "object/cnode.h"
 #include "object/decode.h"
 #include "object/endpoint.h"
-#include "object/fast.h"
 #include "object/fault.h"
 #include "object/irq.h"
 #include "object/message.h"
@@ -182,14 +182,9 @@ static void syscall(uint32_t t, uint32_t number)
     }
 }
 
-void entry_syscall(void)
+void slow_syscall(uint32_t t)
 {
-    uint32_t t = current;
     uint64_t tag = t_reg[t_row(t) + R_TAG];
-    if (((tag & FAST_MASK) == FAST_CALL && fast_call(t, tag)) ||
-        ((tag & FAST_MASK) == FAST_REPLY_RECEIVE && fast_reply_receive(t, tag))) {
-        return;
-    }
     schedule_enter();
     if ((tag & TAG_NATIVE) != 0) {
         syscall(t, TAG_CODE(tag));

@@ -72,7 +72,6 @@ void fault_message(uint32_t from, uint32_t to)
     t_reg[b + R_W9] = t_reg[a + R_RFLAGS];
     t_reg[b + R_TAG] = TAG(0, LABEL_FAULT + t_fault[from], MSG_WORDS_REGS, 0);
     t_reg[b + R_HANDLE] = t_badge[from];
-    t_reg[b + R_EXTRA] = 0;
 }
 
 bool fault_answer(uint32_t t, uint32_t a)

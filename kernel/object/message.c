@@ -45,9 +45,6 @@ uint32_t message_check(uint32_t from, uint32_t to)
     if (t_fault[from] != 0) {
         return 0;
     }
-    if (TAG_LABEL(tag) >= LABEL_FAULT) {
-        return ERR_LABEL;
-    }
     if (words > MSG_WORDS) {
         return ERR_LENGTH;
     }
@@ -76,15 +73,15 @@ static void pass_handles(uint32_t from, uint32_t to, uint32_t handles)
     }
 }
 
-/* The first n packed handles alone, and those behind them. */
+/* The first n packed handles alone, and those behind them; n > 0. */
 static uint64_t packed_first(uint64_t extra, uint32_t n)
 {
-    return n == 0 ? 0 : extra & (0x7fffffffffffffffULL >> (63 - n * HANDLE_BITS));
+    return extra & (0x7fffffffffffffffULL >> (63 - n * HANDLE_BITS));
 }
 
 static uint64_t packed_rest(uint64_t extra, uint32_t n)
 {
-    return n == 0 ? extra : n >= MSG_HANDLES ? 0 : extra >> (n * HANDLE_BITS);
+    return n >= MSG_HANDLES ? 0 : extra >> (n * HANDLE_BITS);
 }
 
 void message_pass(uint32_t from, uint32_t to)
@@ -100,11 +97,13 @@ void message_pass(uint32_t from, uint32_t to)
     if (words > MSG_WORDS_REGS) {
         pass_buffer(from, to, words);
     }
-    pass_handles(from, to, handles);
-    t_reg[to * T_REGS + R_TAG] = TAG(0, TAG_LABEL(tag), words, handles);
+    t_reg[to * T_REGS + R_TAG] = (tag & TAG_MESSAGE) | TAG(0, 0, 0, handles);
     t_reg[to * T_REGS + R_HANDLE] = t_badge[from];
-    t_reg[to * T_REGS + R_EXTRA] = packed_first(t_reg[to * T_REGS + R_EXTRA], handles);
-    t_reg[from * T_REGS + R_EXTRA] = packed_rest(t_reg[from * T_REGS + R_EXTRA], handles);
+    if (handles != 0) {
+        pass_handles(from, to, handles);
+        t_reg[to * T_REGS + R_EXTRA] = packed_first(t_reg[to * T_REGS + R_EXTRA], handles);
+        t_reg[from * T_REGS + R_EXTRA] = packed_rest(t_reg[from * T_REGS + R_EXTRA], handles);
+    }
 }
 
 void message_done(uint32_t t)

@@ -28,6 +28,7 @@
 #define THREAD_RECEIVING 4u /* in the endpoint's queue of receivers */
 #define THREAD_WAITING   5u /* in the notification's queue */
 #define THREAD_ANSWER    6u /* waits for the answer through its reply object */
+#define THREAD_HANDLED   7u /* the same, from its fault handler */
 
 extern uint32_t current;
 extern uint32_t t_state[T_MAX];
@@ -38,7 +39,7 @@ extern uint64_t timer_due;       /* what the timer is set to */
 extern uint32_t e_cursor[E_MAX]; /* sender at which an endpoint_cancel goes on, NIL for none */
 extern bool turn_over;           /* the running context's turn is over */
 
-/*@ predicate s_state{L} = \forall integer t; is_thread(t) ==> 0 <= t_state[t] <= THREAD_ANSWER;
+/*@ predicate s_state{L} = \forall integer t; is_thread(t) ==> 0 <= t_state[t] <= THREAD_HANDLED;
 
     predicate s_current{L} = 0 <= current < T_MAX && 0 <= running < C_MAX;
 
@@ -59,7 +60,7 @@ extern bool turn_over;           /* the running context's turn is over */
     predicate s_wait{L} = \forall integer t; is_thread(t) ==>
         (PRIORITIES + 2 * E_MAX < t_queue[t] <==> t_state[t] == THREAD_WAITING);
 
-    predicate s_answer{L} = \forall integer t; is_thread(t) ==> t_state[t] == THREAD_ANSWER ==>
+    predicate s_answer{L} = \forall integer t; is_thread(t) ==> t_state[t] >= THREAD_ANSWER ==>
         t_reply[t] != NIL; */
 
 /* clang-format off */
@@ -105,7 +106,7 @@ void schedule_ready(uint32_t t);
 /* Takes t out of the queue that it stands in, if any, and gives it a state. */
 /*@ QUEUES(requires)
     READY(requires)
-    requires is_thread(t) && state <= THREAD_ANSWER;
+    requires is_thread(t) && state <= THREAD_HANDLED;
     assigns t_state[t], t_next[t], t_prev[t], t_queue[t], t_next[t_prev[t]], t_prev[t_next[t]];
     assigns q_head[t_queue[t]], q_tail[t_queue[t]], ready_map, ready_top;
     QUEUES(ensures)

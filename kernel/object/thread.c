@@ -104,7 +104,7 @@ static void bind_context(uint32_t t, uint32_t c)
     }
     if (r != NIL && t_state[t] != THREAD_RECEIVING && r_context[r] != NIL) {
         reply_pull(r);
-        if (t_state[t] != THREAD_ANSWER) {
+        if (t_state[t] < THREAD_ANSWER) {
             reply_unlink(r);
         }
     }
@@ -124,7 +124,7 @@ static void unbind_context(uint32_t t, uint32_t c)
         schedule_again(t);
     } else if (r != NIL && r_context[r] == c) {
         reply_pull(r);
-        if (t_state[t] != THREAD_ANSWER) {
+        if (t_state[t] < THREAD_ANSWER) {
             reply_unlink(r);
         }
     }

@@ -172,7 +172,7 @@ static void break_state(uint32_t clause)
 {
     switch (clause) {
     case CLAUSE_thread_state:
-        t_state[T(3)] = THREAD_ANSWER + 1;
+        t_state[T(3)] = THREAD_HANDLED + 1;
         break;
     case CLAUSE_thread_current:
         t_state[current] = THREAD_STOPPED;

@@ -266,7 +266,7 @@ static void end_of_lent_time_is_told(void)
     CHECK(current == T(1));
     world_time(200000);
     CHECK(current == T(2) && TAG_LABEL(world_reg(2, R_TAG)) == LABEL_FAULT + FAULT_TIME);
-    CHECK(t_state[T(1)] == THREAD_ANSWER && t_context[T(1)] == T(0));
+    CHECK(t_state[T(1)] == THREAD_HANDLED && t_context[T(1)] == T(0));
     /* The handler answers the client in the server's place: the time returns. */
     world_syscall(SYS_SEND, W_REPLY(1), 0, 5, 0, NULL);
     CHECK(t_state[T(0)] == THREAD_READY && t_context[T(0)] == T(0));
