@@ -39,7 +39,7 @@ function(native_program name)
     add_executable(${name} ${P_UNPARSED_ARGUMENTS})
     add_dependencies(${name} kernel_abi)
     set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/kernel)
-    target_include_directories(${name} BEFORE PRIVATE ${NATIVE_INCLUDES} ${KERNEL_DIR}/user/lib)
+    target_include_directories(${name} BEFORE PRIVATE ${NATIVE_INCLUDES} ${KERNEL_DIR}/user/lib ${KERNEL_DIR}/user/serial)
     target_compile_options(${name} PRIVATE ${NATIVE_FLAGS})
     target_link_libraries(${name} PRIVATE ${P_LIBS})
     target_link_options(${name} PRIVATE -nostdlib -static -Wl,-z,max-page-size=4096 -Wl,-z,separate-code
@@ -78,6 +78,7 @@ kernel_image(kernel-check-tests.elf KERNEL_CHECK KERNEL_SMALL HOME_SLOTS=2048 PH
 native_program(native_root user/root/main.c LIBS native_lib)
 native_program(personality user/personality/main.c user/personality/memory.c user/personality/load.c
     user/personality/calls.c LIBS native_lib)
+native_program(serial user/serial/main.c LIBS native_lib)
 file(GLOB NATIVE_TESTS CONFIGURE_DEPENDS ${KERNEL_DIR}/user/tests/*.c)
 native_program(native_tests ${NATIVE_TESTS} test/matrix.c LIBS native_lib)
 native_program(native_bench user/bench/main.c user/bench/messages.c user/bench/events.c user/bench/longest.c
@@ -86,10 +87,12 @@ target_include_directories(native_bench PRIVATE ${KERNEL_DIR}/user/tests)
 
 # Unmodified Linux programs, with glibc and, where it is installed, musl.
 set(KERNEL_BIN ${CMAKE_BINARY_DIR}/kernel)
-set(LINUX_PROGRAMS hello-glibc)
+set(LINUX_PROGRAMS hello-glibc ask)
 add_executable(hello-glibc user/linux/hello.c)
-set_target_properties(hello-glibc PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${KERNEL_BIN})
+add_executable(ask user/linux/ask.c)
+set_target_properties(hello-glibc ask PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${KERNEL_BIN})
 target_link_options(hello-glibc PRIVATE -static)
+target_link_options(ask PRIVATE -static)
 find_program(MUSL_GCC musl-gcc)
 if(MUSL_GCC)
     add_custom_command(OUTPUT ${KERNEL_BIN}/hello-musl
@@ -101,7 +104,7 @@ set(NATIVE_FILES "")
 foreach(program ${LINUX_PROGRAMS})
     list(APPEND NATIVE_FILES ${program}=${KERNEL_BIN}/${program})
 endforeach()
-boot_image(native native_root personality=${KERNEL_BIN}/personality ${NATIVE_FILES})
+boot_image(native native_root personality=${KERNEL_BIN}/personality serial=${KERNEL_BIN}/serial ${NATIVE_FILES})
 boot_image(native_tests native_tests)
 boot_image(native_bench native_bench)
 

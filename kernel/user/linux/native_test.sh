@@ -54,5 +54,15 @@ one program_of_gcc_static_unoptimised gcc -O0 -static
 if command -v musl-gcc > /dev/null; then
     one program_of_musl_static musl-gcc -O2 -static
 fi
+# The shell of `make native`: a program reads a line that a driver in user space took from the serial line, and edited.
+printf 'ask\nAdx\177a\nexit\n' | tools/native --shell --deadline 60 > "$tmp/got" 2>&1
+if grep -q 'Good day, Ada\.' "$tmp/got"; then
+    echo "ok shell_and_input"
+    passed=$((passed + 1))
+else
+    echo "FAIL shell_and_input; output:"
+    cat "$tmp/got"
+    failed=$((failed + 1))
+fi
 echo "$passed passed, $failed failed"
 [ $failed = 0 ]

@@ -2,6 +2,7 @@
  * answers ENOSYS. */
 #include "arch/regs.h"
 #include "personality.h"
+#include "serial.h"
 
 #define PAGE 4096ULL
 
@@ -44,6 +45,7 @@ enum {
 };
 enum {
     ENOENT = 2,
+    EIO = 5,
     EBADF = 9,
     ENOMEM = 12,
     EACCES = 13,
@@ -83,6 +85,41 @@ static int64_t call_write(struct program *p, const uint64_t a[6])
     }
     print_bytes(bytes, a[2]);
     return (int64_t)a[2];
+}
+
+/* A line of the serial line's input, or less. */
+static int64_t call_read(struct program *p, const uint64_t a[6])
+{
+    struct message m = {.word = {a[2]}};
+    void *to = memory_view(p, a[1], a[2], PROT_WRITE);
+    if (a[0] != 0) {
+        return -EBADF;
+    }
+    if (!to && a[2] > 0) {
+        return -EFAULT;
+    }
+    unsigned error = message_pass(&m, SYS_CALL, LINUX_INPUT, SERIAL_READ, 1, 0);
+    if (error || m.word[0] > a[2] || m.word[0] > SERIAL_BYTES) {
+        return -EIO;
+    }
+    memcpy(to, &m.word[1], m.word[0]);
+    return (int64_t)m.word[0];
+}
+
+/* Fills the first part that is not empty. */
+static int64_t call_readv(struct program *p, const uint64_t a[6])
+{
+    for (uint64_t i = 0; i < a[2] && i < IOV_MAX; i++) {
+        const uint64_t *v = memory_view(p, a[1] + i * 16, 16, PROT_READ);
+        if (!v) {
+            return -EFAULT;
+        }
+        if (v[1] > 0) {
+            const uint64_t part[6] = {a[0], v[0], v[1]};
+            return call_read(p, part);
+        }
+    }
+    return 0;
 }
 
 static int64_t call_writev(struct program *p, const uint64_t a[6])
@@ -294,9 +331,11 @@ int64_t linux_call(struct program *p, uint64_t number, const uint64_t a[6])
     case SYS_close:
     case SYS_rt_sigaction: /* no signals yet: nobody sends one */
     case SYS_rt_sigprocmask:
-    case SYS_read: /* the end of the input */
-    case SYS_readv:
         return 0;
+    case SYS_read:
+        return call_read(p, a);
+    case SYS_readv:
+        return call_readv(p, a);
     case SYS_getpid:
     case SYS_gettid:
     case SYS_set_tid_address:

@@ -20,12 +20,12 @@
 #define PROT_WRITE 2u
 #define PROT_EXEC  4u
 
-/* Handles that the personality was started with. */
+/* Handles that the personality was started with. LINUX_PARENT is told when the program ends: label
+ * 1, word 0 its status. */
 #define LINUX_ENDPOINT BOOT_FRAMES /* the program's messages, its badge is LINUX_BADGE */
-#define LINUX_PARENT                                                                               \
-    (BOOT_FRAMES + 1) /* told when the program ends: label 1, word 0 its status                    \
-                       */
-#define LINUX_BADGE 1
+#define LINUX_PARENT   (BOOT_FRAMES + 1)
+#define LINUX_INPUT    (BOOT_FRAMES + 2) /* the driver of the serial line */
+#define LINUX_BADGE    1
 
 #define REGIONS_MAX 256u
 #define PAGES_MAX   16384u /* a power of two; 64 MiB */
