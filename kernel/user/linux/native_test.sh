@@ -55,7 +55,17 @@ if command -v musl-gcc > /dev/null; then
     one program_of_musl_static musl-gcc -O2 -static
 fi
 # The shell of `make native`: a program reads a line that a driver in user space took from the serial line, and edited.
-printf 'ask\nAdx\177a\nexit\n' | tools/native --shell --deadline 60 > "$tmp/got" 2>&1
+mkfifo "$tmp/typed"
+tools/native --shell --deadline 60 < "$tmp/typed" > "$tmp/got" 2>&1 &
+exec 3> "$tmp/typed"
+tries=0
+until grep -q 'hello-' "$tmp/got" || [ $tries = 300 ]; do
+    sleep 0.2
+    tries=$((tries + 1))
+done
+printf 'ask\nAdx\177a\nexit\n' >&3
+wait $!
+exec 3>&-
 if grep -q 'Good day, Ada\.' "$tmp/got"; then
     echo "ok shell_and_input"
     passed=$((passed + 1))

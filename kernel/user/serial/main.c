@@ -65,10 +65,13 @@ static void drain(void)
     }
 }
 
-/* Makes of the message the answer to the client that waits. */
+/* Makes of the message the answer to the client that waits: one line at most. */
 static void deliver(struct message *m)
 {
-    unsigned n = input.ready < input.bytes ? input.ready : input.bytes;
+    unsigned n = 0;
+    while (n < input.ready && n < input.bytes && (n == 0 || input.byte[n - 1] != '\n')) {
+        n++;
+    }
     memset(m->word, 0, sizeof(m->word));
     memcpy(&m->word[1], input.byte, n);
     memmove(input.byte, input.byte + n, input.count - n);
