@@ -44,8 +44,13 @@ struct synth_kind {
      * 2^48. */
     bool (*each)(struct synth *s, uint64_t dir, uint64_t *cursor, char name[SYNTH_NAME_BYTES],
                  uint64_t *id);
-    /* The number behind a name; CG_ENOENT. */
+    /* The number behind a name; CG_ENOENT. Of kind 0, the root: the number of the tree of that
+     * name, where a server has several; without it they are all the same. */
     cg_err (*find)(struct synth *s, uint64_t dir, const char *name, uint64_t *id);
+
+    /* Of kind 0: a handle of the root id more, or one less. A session has one as long as it is
+     * attached. */
+    void (*held)(struct synth *s, uint64_t id, bool more);
 
     /* May be NULL: nothing to do. May set h->kind (by synth_kind_of) and h->id: a clone file. */
     cg_err (*open)(struct synth_handle *h, uint32_t flags, struct cg_errbuf *eb);

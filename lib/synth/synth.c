@@ -79,6 +79,14 @@ struct synth_handle *synth_handle_of(const struct ninep_fid *fid)
     return fid->aux;
 }
 
+static void held(struct synth_handle *h, bool more)
+{
+    const struct synth_kind *root = &h->synth->kinds[0];
+    if (h->kind == root && root->held) {
+        root->held(h->synth, h->id, more);
+    }
+}
+
 static cg_err new_handle(struct synth *s, struct ninep_fid *fid, const struct synth_kind *k,
                          uint64_t id)
 {
@@ -89,13 +97,21 @@ static cg_err new_handle(struct synth *s, struct ninep_fid *fid, const struct sy
     *h = (struct synth_handle){.synth = s, .kind = k, .id = id, .fid = fid};
     fid->aux = h;
     fid->id = identity(s, k, id);
+    held(h, true);
     return CG_OK;
 }
 
 static void attach(struct ninep_req *r)
 {
     struct synth *s = r->server_aux;
-    cg_err e = new_handle(s, r->fid, &s->kinds[0], 0);
+    char tree[SYNTH_NAME_BYTES];
+    uint64_t id = 0;
+    cg_err e = CG_OK;
+    if (s->kinds[0].find && r->t.attach.tree.len > 0) {
+        e = cg_span_str(r->t.attach.tree, tree, sizeof tree) ? s->kinds[0].find(s, 0, tree, &id)
+                                                             : CG_ENAMETOOLONG;
+    }
+    e = e ? e : new_handle(s, r->fid, &s->kinds[0], id);
     if (!e) {
         synth_attr(r->fid->aux, &r->r.attach.attr);
     }
@@ -144,6 +160,7 @@ static cg_err walk1(struct ninep_fid *fid, struct cg_span name, struct ninep_att
     if (!cg_span_str(name, text, sizeof text) || find_in(h, text, &kind, &id)) {
         return cg_fail(eb, CG_ENOENT, "no '%.*s' here", (int)name.len, (const char *)name.data);
     }
+    held(h, false);
     h->kind = kind;
     h->id = id;
     fid->id = identity(h->synth, kind, id);
@@ -160,6 +177,7 @@ static void clunk(struct ninep_fid *fid)
     if (fid->open && h->kind->close) {
         h->kind->close(h);
     }
+    held(h, false);
     cg_str_fini(&h->text);
     cg_free(h);
     fid->aux = NULL;

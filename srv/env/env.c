@@ -1,6 +1,7 @@
-/* env: the environment as files, one a variable, shared by all who attach. Reading gives the value,
- * writing sets it, removing unsets it. Values are bytes; a shell's list is its elements, each ended
- * by NUL, as in Plan 9.
+/* env: the environment as files, one a variable. Reading gives the value, writing sets it, removing
+ * unsets it. Each tree name is a group of its own, shared by all who attach it; that without a name
+ * is the node's. A group that nobody attaches any more is forgotten, the node's is not. Values are
+ * bytes; a shell's list is its elements, each ended by NUL, as in Plan 9.
  *
  * Each variable is a record of a book that init keeps, so the environment outlives this process: a
  * change is in the book before it is answered. */
@@ -15,16 +16,29 @@
 enum {
     VARS_MAX = 4096,         /* an environment is small; more is a mistake or an attack */
     VALUE_BYTES_MAX = 65536, /* half of what Linux takes for one string of execve */
-    BOOK_VERSION = 1,
-    RECORD_VAR = 1, /* a: id, b: bytes of the name; the name, then the value */
+    GROUPS_MAX = 1024,
+    GROUP_BYTES_MAX = 63,
+    UNCLAIMED_MS = 600000, /* after a start: clients are back by then, or gone */
+    BOOK_VERSION = 2,
+    /* a: id; b: bytes of the name, and of the group's name from bit 32 on; the group's name, the
+     * name, the value */
+    RECORD_VAR = 1,
 };
 #define BOOK_BYTES (UINT64_C(64) << 20)
 
 enum { KIND_ROOT, KIND_VAR, KINDS };
 
+struct group {
+    struct cg_list link;
+    uint64_t id;
+    uint32_t refs; /* handles of its root */
+    char name[GROUP_BYTES_MAX + 1];
+};
+
 struct var {
     struct cg_list link;
     uint64_t id;
+    struct group *group;
     char *name;
     struct cg_str value;
     void *saved; /* its record */
@@ -34,6 +48,10 @@ struct environment {
     struct cg_list vars; /* in the order of their making */
     uint64_t last_id;
     uint32_t count;
+    struct cg_list groups;
+    struct group node; /* the one without a name, number 0 */
+    uint64_t last_group;
+    uint32_t group_count;
     struct book *book;
 };
 
@@ -50,11 +68,11 @@ static struct var *by_id(uint64_t id)
     return NULL;
 }
 
-static struct var *by_name(const char *name)
+static struct var *by_name(uint64_t group, const char *name)
 {
     CG_LIST_EACH (it, &the_env.vars) {
         struct var *v = CG_CONTAINER(it, struct var, link);
-        if (strcmp(v->name, name) == 0) {
+        if (v->group->id == group && strcmp(v->name, name) == 0) {
             return v;
         }
     }
@@ -66,10 +84,9 @@ static bool each_var(struct synth *s, uint64_t dir, uint64_t *cursor, char name[
                      uint64_t *id)
 {
     (void)s;
-    (void)dir;
     CG_LIST_EACH (it, &the_env.vars) {
         struct var *v = CG_CONTAINER(it, struct var, link);
-        if (v->id > *cursor) {
+        if (v->id > *cursor && v->group->id == dir) {
             *cursor = *id = v->id;
             return cg_span_str(cg_span_of(v->name), name, SYNTH_NAME_BYTES);
         }
@@ -80,8 +97,7 @@ static bool each_var(struct synth *s, uint64_t dir, uint64_t *cursor, char name[
 static cg_err find_var(struct synth *s, uint64_t dir, const char *name, uint64_t *id)
 {
     (void)s;
-    (void)dir;
-    struct var *v = by_name(name);
+    struct var *v = by_name(dir, name);
     *id = v ? v->id : 0;
     return v ? CG_OK : CG_ENOENT;
 }
@@ -89,14 +105,16 @@ static cg_err find_var(struct synth *s, uint64_t dir, const char *name, uint64_t
 /* v's record with that value; false: there is no room, and the old one stays. */
 static bool save(struct var *v, const struct cg_str *value)
 {
-    size_t name = strlen(v->name);
-    uint8_t *new = book_add(the_env.book, RECORD_VAR, v->id, name, (uint32_t)(name + value->len));
+    size_t name = strlen(v->name), group = strlen(v->group->name);
+    uint8_t *new = book_add(the_env.book, RECORD_VAR, v->id, (uint64_t)group << 32 | name,
+                            (uint32_t)(group + name + value->len));
     if (!new) {
         return false;
     }
-    memcpy(new, v->name, name);
+    memcpy(new, v->group->name, group);
+    memcpy(new + group, v->name, name);
     if (value->len) {
-        memcpy(new + name, value->data, value->len);
+        memcpy(new + group + name, value->data, value->len);
     }
     if (v->saved) {
         book_drop(the_env.book, v->saved);
@@ -130,7 +148,7 @@ static void free_var(struct var *v)
     cg_free(v);
 }
 
-static struct var *add_var(struct cg_span name, uint64_t id)
+static struct var *add_var(struct group *group, struct cg_span name, uint64_t id)
 {
     struct var *v = cg_zalloc(sizeof *v);
     char *copy = v ? cg_strndup((const char *)name.data, name.len) : NULL;
@@ -138,7 +156,7 @@ static struct var *add_var(struct cg_span name, uint64_t id)
         cg_free(v);
         return NULL;
     }
-    *v = (struct var){.id = id, .name = copy};
+    *v = (struct var){.id = id, .group = group, .name = copy};
     cg_list_push(&the_env.vars, &v->link);
     the_env.count++;
     return v;
@@ -151,17 +169,104 @@ static void drop_var(struct var *v)
     free_var(v);
 }
 
+/* ---- groups ---- */
+
+static struct group *group_by_id(uint64_t id)
+{
+    CG_LIST_EACH (it, &the_env.groups) {
+        struct group *g = CG_CONTAINER(it, struct group, link);
+        if (g->id == id) {
+            return g;
+        }
+    }
+    cg_assert(id == 0);
+    return &the_env.node;
+}
+
+/* Made when it is named first. */
+static cg_err group_by_name(struct cg_span name, struct group **out)
+{
+    if (name.len == 0) {
+        *out = &the_env.node;
+        return CG_OK;
+    }
+    CG_LIST_EACH (it, &the_env.groups) {
+        *out = CG_CONTAINER(it, struct group, link);
+        if (cg_span_is(name, (*out)->name)) {
+            return CG_OK;
+        }
+    }
+    if (name.len > GROUP_BYTES_MAX || the_env.group_count == GROUPS_MAX) {
+        return CG_ELIMIT;
+    }
+    struct group *g = cg_zalloc(sizeof *g);
+    if (!g) {
+        return CG_ENOMEM;
+    }
+    g->id = ++the_env.last_group;
+    memcpy(g->name, name.data, name.len);
+    cg_list_push(&the_env.groups, &g->link);
+    the_env.group_count++;
+    *out = g;
+    return CG_OK;
+}
+
+static void forget_group(struct group *g)
+{
+    CG_LIST_EACH (it, &the_env.vars) {
+        struct var *v = CG_CONTAINER(it, struct var, link);
+        if (v->group == g) {
+            drop_var(v);
+        }
+    }
+    cg_list_del(&g->link);
+    the_env.group_count--;
+    cg_free(g);
+}
+
+static cg_err find_group(struct synth *s, uint64_t dir, const char *name, uint64_t *id)
+{
+    struct group *g;
+    (void)s;
+    (void)dir;
+    cg_err e = group_by_name(cg_span_of(name), &g);
+    *id = e ? 0 : g->id;
+    return e;
+}
+
+static void hold_group(struct synth *s, uint64_t id, bool more)
+{
+    struct group *g = group_by_id(id);
+    (void)s;
+    g->refs += more ? 1 : UINT32_MAX;
+    if (g->refs == 0 && g != &the_env.node) {
+        forget_group(g);
+    }
+}
+
+static void on_unclaimed(uv_timer_t *t)
+{
+    (void)t;
+    CG_LIST_EACH (it, &the_env.groups) {
+        struct group *g = CG_CONTAINER(it, struct group, link);
+        if (g->refs == 0) {
+            forget_group(g);
+        }
+    }
+}
+
+/* ---- changes ---- */
+
 static cg_err create_var(struct synth_handle *dir, const char *name, uint32_t mode, uint16_t *kind,
                          uint64_t *id, struct cg_errbuf *eb)
 {
-    (void)dir;
     if (!S_ISREG(mode)) {
         return cg_fail(eb, CG_EPERM, "only plain files live in env: one a variable");
     }
     if (the_env.count == VARS_MAX) {
         return cg_fail(eb, CG_ELIMIT, "the environment already has %d variables", VARS_MAX);
     }
-    struct var *v = add_var(cg_span_of(name), ++the_env.last_id);
+    struct var *v = add_var(group_by_id(dir->id), cg_span_of(name), ++the_env.last_id);
     if (!v) {
         return CG_ENOMEM;
     }
@@ -178,8 +283,7 @@ static cg_err create_var(struct synth_handle *dir, const char *name, uint32_t mo
 
 static cg_err remove_var(struct synth_handle *dir, const char *name, struct cg_errbuf *eb)
 {
-    (void)dir;
-    struct var *v = by_name(name);
+    struct var *v = by_name(dir->id, name);
     if (!v) {
         return cg_fail(eb, CG_ENOENT, "no variable '%s'", name);
     }
@@ -278,7 +382,11 @@ static uint64_t size_of_var(struct synth_handle *h)
 }
 
 static const struct synth_kind kinds[KINDS] = {
-    [KIND_ROOT] = {.mode = S_IFDIR | 0777, .create = create_var, .remove = remove_var},
+    [KIND_ROOT] = {.mode = S_IFDIR | 0777,
+                   .find = find_group,
+                   .held = hold_group,
+                   .create = create_var,
+                   .remove = remove_var},
     [KIND_VAR] = {.mode = S_IFREG | 0666,
                   .each = each_var,
                   .find = find_var,
@@ -292,19 +400,25 @@ static const struct synth_kind kinds[KINDS] = {
 static cg_err adopt_var(void *record, struct cg_errbuf *eb)
 {
     const struct book_head *h = book_head(the_env.book, record);
-    struct cg_span name = {record, (uint32_t)h->b};
-    if (h->kind != RECORD_VAR || h->b > h->len || h->len - h->b > VALUE_BYTES_MAX ||
-        !cg_name_ok(name) || h->a == 0) {
+    uint32_t name_len = (uint32_t)h->b;
+    uint64_t group_len = h->b >> 32, text = group_len + name_len;
+    bool good = h->kind == RECORD_VAR && text <= h->len && h->len - text <= VALUE_BYTES_MAX && h->a;
+    struct cg_span group_name = {record, good ? (uint32_t)group_len : 0};
+    struct cg_span name = {(const uint8_t *)record + group_name.len, name_len};
+    struct group *group = NULL;
+    if (!good || !cg_name_ok(name) || group_len > GROUP_BYTES_MAX ||
+        (group_len > 0 && !cg_name_ok(group_name))) {
         return cg_fail(eb, CG_EBADFORMAT, "variable %llu is damaged", (unsigned long long)h->a);
     }
-    struct var *v = add_var(name, h->a);
+    cg_err e = group_by_name(group_name, &group);
+    struct var *v = e ? NULL : add_var(group, name, h->a);
     if (!v) {
-        return CG_ENOMEM;
+        return e ? e : CG_ENOMEM;
     }
     v->saved = record;
     the_env.last_id = h->a > the_env.last_id ? h->a : the_env.last_id;
-    return h->len > h->b
-               ? cg_str_add(&v->value, (const uint8_t *)record + h->b, h->len - (size_t)h->b)
+    return h->len > text
+               ? cg_str_add(&v->value, (const uint8_t *)record + text, h->len - (size_t)text)
                : CG_OK;
 }
 
@@ -354,13 +468,18 @@ static cg_err adopt(struct keep *k, struct cg_errbuf *eb)
 int main(int argc, char **argv)
 {
     struct cg_errbuf eb = {0};
+    uv_timer_t unclaimed;
     cg_log_init("env");
     cg_list_init(&the_env.vars);
+    cg_list_init(&the_env.groups);
     struct keep *k = keep_from_args(&argc, argv);
     cg_err e = adopt(k, &eb);
     if (e) {
         cg_log(CG_ERROR_LEVEL, "cannot start: %s", eb.text[0] ? eb.text : cg_err_meaning(e));
         return 1;
     }
+    uv_timer_init(uv_default_loop(), &unclaimed);
+    uv_timer_start(&unclaimed, on_unclaimed, UNCLAIMED_MS, 0);
+    uv_unref((uv_handle_t *)&unclaimed);
     return synth_serve_main(argc, argv, "env", kinds, KINDS);
 }

@@ -23,16 +23,15 @@ def fails(what, result, says):
     return check(what, result.status not in (0, None) and says in result.out, result)
 
 
-def copy(cell, source, node, name):
-    """A file of alpha's tree into another node's: as a person would carry it."""
-    with open(cell.root("alpha", source)) as f, open(cell.root(node, name), "w") as g:
-        g.write(f.read())
+def carry(shell, name, node):
+    """A file into another node's tree, by the cell itself: what the host does there is seen a little later."""
+    fine(f"{name} goes to {node}", shell.do(f"cp /{name} /n/{node}/{name}"))
 
 
-def ticket(cell, a, name, words, node="beta"):
+def ticket(a, name, words, node="beta"):
     """Alpha's owner makes a ticket for a user of another node and carries it there."""
     fine(f"alpha makes a ticket ({words})", a.do(f"ticket make {words} >/{name}"))
-    copy(cell, name, node, name)
+    carry(a, name, node)
 
 
 # ---- tickets ----
@@ -41,7 +40,7 @@ def ticket(cell, a, name, words, node="beta"):
 def tickets_used(cell):
     a, b, c = cell.shell(), cell.shell("beta"), cell.shell("gamma")
     a.do("mkdir -p /tk/in /tk/other; echo inside >/tk/in/f; echo outside >/tk/other/f; ln -s ../other/f /tk/in/link")
-    ticket(cell, a, "t-read", "-t 1h owner@beta alpha!hostfs!root /tk/in")
+    ticket(a, "t-read", "-t 1h owner@beta alpha!hostfs!root /tk/in")
     shown = a.do("ticket show /t-read")
     fine("ticket show tells whom", shown, "owner to owner@beta")
     fine("ticket show tells what", shown, "alpha!hostfs!root")
@@ -58,7 +57,7 @@ def tickets_used(cell):
     fails("import says what the ticket is for", b.do("import -k /t-read alpha /tk /m2"), "is for /tk/in")
     fine("the namespace's text replays it",
          b.do("ns >/tmp/tk.ns; newns -c -f /tmp/tk.ns cat /m1/f"), "inside")
-    copy(cell, "t-read", "gamma", "t-read")
+    carry(a, "t-read", "gamma")
     c.do("mkdir -p /m1; mount -k /t-read 'alpha!hostfs!root' /m1")
     fails("another holder is refused", c.do("cat /m1/f 2>/dev/null || { why; false; }"), "signature does not fit")
     c.do("mkdir -p /m9; mount -k /t-read 'alpha!log' /m9")
@@ -76,17 +75,16 @@ def tickets_used(cell):
 def tickets_narrowed(cell):
     a, b, c = cell.shell(), cell.shell("beta"), cell.shell("gamma")
     a.do("mkdir -p /nr/sub; echo top >/nr/f; echo low >/nr/sub/f")
-    ticket(cell, a, "n-wide", "-g -r rwx owner@beta alpha!hostfs!root /nr")
+    ticket(a, "n-wide", "-g -r rwx owner@beta alpha!hostfs!root /nr")
     fine("beta uses it to write", b.do("mkdir -p /n1; mount -c -k /n-wide 'alpha!hostfs!root' /n1; echo beta >/n1/b; sync; cat /n1/b"), "beta")
     fine("beta narrows it for gamma", b.do("ticket narrow -r r -t 10m owner@gamma /n-wide /nr/sub >/n-low"))
-    with open(cell.root("beta", "n-low")) as f, open(cell.root("gamma", "n-low"), "w") as g:
-        g.write(f.read())
+    carry(b, "n-low", "gamma")
     fine("gamma reads by the narrowed one", c.do("mkdir -p /n1; mount -k /n-low 'alpha!hostfs!root' /n1; cat /n1/f"), "low")
     fails("it gives less", c.do("echo x >/n1/f"), "not permitted")
     fails("more rights are refused", b.do("ticket narrow -r rwx owner@gamma /n-low"), "does not hold")
     fails("a final one is not handed on", c.do("ticket narrow -r r owner@beta /n-low"), "may not be handed on")
     a.do("ticket make -g -r r owner@beta alpha!hostfs!root /nr/sub >/n-small")
-    copy(cell, "n-small", "beta", "n-small")
+    carry(a, "n-small", "beta")
     fails("more rights are refused", b.do("ticket narrow -r rw owner@gamma /n-small"), "claims more rights")
     fails("a wider path is refused", b.do("ticket narrow owner@gamma /n-small /nr"), "leaves the path")
     fails("more time is refused", b.do("ticket narrow -t 2d owner@gamma /n-small"), "claims more time")
@@ -106,7 +104,7 @@ def tickets_narrowed(cell):
 def tickets_expire(cell):
     a, b = cell.shell(), cell.shell("beta")
     a.do("mkdir -p /ex; echo short >/ex/f")
-    ticket(cell, a, "x-short", "-t 4 owner@beta alpha!hostfs!root /ex")
+    ticket(a, "x-short", "-t 4 owner@beta alpha!hostfs!root /ex")
     fine("a short one is of use", b.do("mkdir -p /x1; mount -k /x-short 'alpha!hostfs!root' /x1; cat /x1/f"), "short")
     fine("ticket show tells that it ended", b.do("sleep 5; ticket show /x-short"), "(past)")
 
@@ -138,7 +136,7 @@ def export_used(cell):
     a, b = cell.shell(), cell.shell("beta")
     a.do("mkdir -p /ex/sub; echo inside >/ex/f; ln -s ../etc/passwd /ex/link; echo outside >/ex-secret")
     x = exporting(cell, "-n first /ex")
-    ticket(cell, a, "e-first", "-r rw owner@beta 'alpha!export!first'")
+    ticket(a, "e-first", "-r rw owner@beta 'alpha!export!first'")
     fine("beta mounts it by a ticket", b.do("mkdir -p /e1; mount -c -k /e-first 'alpha!export!first' /e1; cat /e1/f"), "inside")
     fine("it lists", b.do("ls /e1"), "f\nlink\nsub")
     fine("it writes", b.do("echo more >>/e1/f; cat /e1/f"), "inside\nmore")
@@ -187,7 +185,7 @@ def export_namespace(cell):
     x.do("mkdir -p /en/far /en/net /en/zoo; bind /n/gamma/gm /en/far; bind /net /en/net")
     x.begin("export -n view /en")
     until(lambda: "view" in cell.run("alpha", "cat /mnt/export/exports").stdout, 20)
-    ticket(cell, a, "n-view", "-r rw owner@beta 'alpha!export!view'")
+    ticket(a, "n-view", "-r rw owner@beta 'alpha!export!view'")
     fine("what is bound is exported", b.do("mkdir -p /v1; mount -k /n-view 'alpha!export!view' /v1; cat /v1/far/f"), "of gamma")
     fine("beside what is there", b.do("echo $(ls /v1)"), "far net zoo")
     fine("a replayed namespace shows both too", a.do("bind /tk /en/far; ns >/tmp/en.ns; newns -c -f /tmp/en.ns sh -c 'echo $(ls /en)'"), "far net zoo")
@@ -203,7 +201,7 @@ def export_race(cell):
     a, b = cell.shell(), cell.shell("beta")
     a.do("mkdir -p /race/in /race-out; echo good >/race/in/f; echo secret >/race-out/f")
     x = exporting(cell, "-r -n race /race")
-    ticket(cell, a, "r-race", "owner@beta 'alpha!export!race'")
+    ticket(a, "r-race", "owner@beta 'alpha!export!race'")
     b.do("mkdir -p /rc1; mount -k /r-race 'alpha!export!race' /rc1")
     a.begin("for i in $(seq 200); do mv /race/in /race/was; ln -s ../race-out /race/in; rm /race/in; mv /race/was /race/in; done")
     seen = b.do("for i in $(seq 200); do cat /rc1/in/f 2>/dev/null; done | sort | uniq -c", 120)
@@ -250,7 +248,7 @@ def exec_allowed(cell):
     """Who may run commands: nobody but the node's own user, unless the rule names him."""
     a, b = cell.shell(), cell.shell("beta")
     rule = "/n/beta/exec/allow"
-    fine("the rule names the users of this cell", b.do(f"cat {rule}"), "owner\n")
+    fine("the rule names the users of this cell", b.do(f"sort {rule}"), "owner\nowner@beta\nowner@gamma")
     fine("an empty rule", b.do(f"echo '# nobody' >{rule}; cat {rule}"), "# nobody")
     fails("refuses other nodes' users", a.do("on beta hostname"), "may not run commands on this node")
     fails("and why says so", a.do("on beta hostname 2>/dev/null || { why; false; }"), "user owner may not run commands")
@@ -271,7 +269,29 @@ def exec_allowed(cell):
     b.do("su -s /bin/sh nobody -c 'echo none' >/dev/null 2>&1")
 
 
-PARTS = [on_term, exec_allowed, tickets_used, tickets_narrowed, tickets_expire, export_used, export_refused, export_namespace, export_race]
+def env_groups(cell):
+    """/env as rfork has it: shared, copied, empty."""
+    a, b = cell.shell(), cell.shell()
+    a.do("echo one >/env/EG; printf 'a\\0b' >/env/EGL")
+    fine("shells share the environment of their node", b.do("cat /env/EG"), "one")
+    fine("newns shares it too", a.do("newns sh -c 'echo two >/env/EG'; cat /env/EG"), "two")
+    fine("-e copies it", a.do("newns -e sh -c 'cat /env/EG; tr \"\\\\0\" . </env/EGL; echo; echo three >/env/EG; cat /env/EG'"), "two\na.b\nthree")
+    fine("and what is changed there", a.do("cat /env/EG"), "two")
+    fine("-E begins with none", a.do("newns -E sh -c 'echo [$(ls /env)]; echo x >/env/EGN; ls /env'"), "[]\nEGN")
+    fine("which nobody else sees", a.do("ls /env/EGN 2>/dev/null || echo none"), "none")
+    fine("children share the copy", a.do("newns -e sh -c 'newns sh -c \"echo four >/env/EG\"; cat /env/EG'; cat /env/EG"), "four\ntwo")
+    fine("its text replays into the same group", a.do("newns -E sh -c 'echo five >/env/EGR; ns >/tmp/eg.ns; newns -c -f /tmp/eg.ns cat /env/EGR'"), "five")
+    a.begin("newns -e sh -c 'echo six >/env/EG; echo ready >/eg-ready; while [ ! -e /eg-go ]; do sleep 0.1; done; cat /env/EG'")
+    check("a copy is held", until(lambda: os.path.exists(cell.root("alpha", "eg-ready")), 20))
+    cell.kill("alpha", "env")
+    with open(cell.root("alpha", "eg-go"), "w"):
+        pass
+    fine("and survives its server", a.end(40), "six")
+    fine("as the node's own does", a.do("cat /env/EG"), "two")
+    a.do("rm /env/EG /env/EGL")
+
+
+PARTS = [env_groups, on_term, exec_allowed, tickets_used, tickets_narrowed, tickets_expire, export_used, export_refused, export_namespace, export_race]
 
 
 def main():
