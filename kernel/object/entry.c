@@ -185,6 +185,9 @@ static void syscall(uint32_t t, uint32_t number)
 void slow_syscall(uint32_t t)
 {
     uint64_t tag = t_reg[t_row(t) + R_TAG];
+    if (fast_fault(t)) {
+        return;
+    }
     schedule_enter();
     if ((tag & TAG_NATIVE) != 0) {
         syscall(t, TAG_CODE(tag));

@@ -2,7 +2,12 @@
 #ifndef KERNEL_ENTRY_H
 #define KERNEL_ENTRY_H
 
+#include <stdbool.h>
 #include <stdint.h>
+
+/* A foreign system call, or the answer to one, of the kind that needs no clock; false: nothing is
+ * done. */
+bool fast_fault(uint32_t t);
 
 /* Any system call of the running thread. */
 void slow_syscall(uint32_t t);

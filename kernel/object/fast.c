@@ -14,79 +14,33 @@
  *                runs, and that is not about a fault; an endpoint with the right to read, on which
  *                nobody waits to send; no signal is there for the server
  */
+#include "object/fast.h"
+
 #include "abi/message.h"
-#include "object/cnode.h"
-#include "object/endpoint.h"
 #include "object/entry.h"
-#include "object/notification.h"
 #include "object/words.h"
 
 /* The upper half of the tag of each, with no words. */
 #define FAST_CALL          (0x80000000U | (uint32_t)SYS_CALL << 24)
 #define FAST_REPLY_RECEIVE (0x80000000U | (uint32_t)SYS_REPLY_RECEIVE << 24)
 
-/* Each does all of the system call but passing the words: who gets them and runs next, or NIL, and
- * then nothing has changed. That entry NIL has no reply object and waits for no answer saves asking
- * whether there is somebody. */
 static uint32_t fast_call(uint32_t t)
 {
     uint32_t k = t_cnode[t];
     uint32_t handle = (uint32_t)(t_reg[t_row(t) + R_HANDLE] & 0xffffffffULL);
     uint32_t s = k + handle;
-    uint32_t e;
-    uint32_t to;
-    uint32_t r;
-    uint32_t c;
     if (handle >= k_count[k] || s_type[s] != OBJ_ENDPOINT || (s_rights[s] & RIGHT_WRITE) == 0) {
         return NIL;
     }
-    e = s_object[s];
-    to = q_head[Q_RECEIVE(e)];
-    r = t_reply[to];
-    if (r == NIL || t_context[to] != NIL || t_priority[to] < ready_top) {
-        return NIL;
-    }
-    c = t_context[t];
-    (void)queue_pop(Q_RECEIVE(e));
-    reply_pass(r, to, t);
-    reply_push(r, c);
-    context_pass(c, t, to);
-    t_state[t] = THREAD_ANSWER;
-    t_reg[t_row(to) + R_HANDLE] = s_badge[s];
-    return to;
+    return fast_lend(t, s, THREAD_ANSWER);
 }
 
 static uint32_t fast_reply_receive(uint32_t t)
 {
-    uint32_t k = t_cnode[t];
-    uint64_t handles = t_reg[t_row(t) + R_HANDLE];
-    uint32_t handle = (uint32_t)(handles & 0xffffffffULL);
-    uint32_t reply = (uint32_t)(handles >> 32);
-    uint32_t s = k + handle;
-    uint32_t o = k + reply;
-    uint32_t e;
-    uint32_t r;
-    uint32_t a;
-    uint32_t c;
-    if (handle >= k_count[k] || reply >= k_count[k] || s_type[s] != OBJ_ENDPOINT ||
-        (s_rights[s] & RIGHT_READ) == 0 || s_type[o] != OBJ_REPLY ||
-        (s_rights[o] & RIGHT_WRITE) == 0) {
-        return NIL;
+    uint32_t a = fast_return(t, THREAD_ANSWER);
+    if (a != NIL) {
+        t_reg[t_row(a) + R_HANDLE] = 0;
     }
-    e = s_object[s];
-    r = s_object[o];
-    a = r_thread[r];
-    c = t_context[t];
-    if (c_top[c] != r || t_state[a] != THREAD_ANSWER || t_priority[a] < ready_top ||
-        q_head[Q_SEND((uint64_t)e)] != NIL || n_word[t_notification[t]] != 0) {
-        return NIL;
-    }
-    reply_pop(r, c);
-    reply_pass(r, a, t);
-    context_pass(c, t, a);
-    t_state[t] = THREAD_RECEIVING;
-    queue_append(Q_RECEIVE(e), t);
-    t_reg[t_row(a) + R_HANDLE] = 0;
     return a;
 }
 
