@@ -81,6 +81,8 @@ struct ninep_auth {
 extern const struct ninep_auth
     ninep_auth_local; /* local peers only, by uid; proof is the id twice: the socket vouches */
 
+struct book; /* cognu/book.h */
+
 /* ---- server framework ---- */
 
 /* The framework owns sessions, chains, the ledger, fids, leases, locks, cancellation, deadlines and
@@ -175,6 +177,12 @@ struct ninep_ops {
                    bool on);
 };
 
+/* The book of ninep_server_config.holders, but for its memory. */
+#define NINEP_HOLDERS_BOOK                                                                         \
+    {                                                                                              \
+        .kind = "lease holders", .version = 1, .bytes = 1 << 20, .fd = -1                          \
+    }
+
 struct ninep_server_config {
     const char *name; /* for log and metrics */
     const struct ninep_ops *ops;
@@ -189,6 +197,9 @@ struct ninep_server_config {
     uint32_t lease_ms;     /* 0: 15000 */
     uint32_t linger_ms;    /* 0: 300000 */
     bool foreign;          /* also speak 9P2000.L and 9P2000 */
+    /* Sessions with leases, for a successor, which lets them forget before anything changes:
+     * NINEP_HOLDERS_BOOK, shared, which outlives the server. NULL: a successor knows of none. */
+    struct book *holders;
 };
 cg_err ninep_server_new(const struct ninep_server_config *config, struct ninep_server **out);
 /* Ends all sessions, clunks all fids, closes all connections. Requests that the file server still
@@ -266,6 +277,10 @@ struct ninep_client_config {
     /* A lease is to be given up: stop using the cached state of id, then ninep_client_release(c,
      * event). LOST: all of them. */
     void (*event)(void *ctx, const struct ninep_event *event);
+    /* The server lost the session, and state has been told: is all forgotten that its leases
+     * allowed to remember? Until then the server lets nothing change. False: ninep_client_forgotten
+     * comes later. NULL: it is. */
+    bool (*forgotten)(void *ctx);
     /* Something became due sooner than tick last said: call tick soon, not from within. May be NULL
      * where tick is called after every step anyway. */
     void (*wake)(void *ctx);
@@ -280,6 +295,7 @@ void ninep_client_connected(struct ninep_client *c, const struct ninep_peer *pee
 void ninep_client_unconnected(struct ninep_client *c, cg_err why, const char *detail);
 void ninep_client_lost(struct ninep_client *c, cg_err why, const char *detail);
 void ninep_client_credential(struct ninep_client *c, cg_err e, const void *data, uint32_t len);
+void ninep_client_forgotten(struct ninep_client *c);
 struct ninep_framer *ninep_client_framer(struct ninep_client *c);
 void ninep_client_frame(struct ninep_client *c, struct ninep_frame *f); /* takes f */
 uint64_t ninep_client_tick(struct ninep_client *c);                     /* like ninep_server_tick */
@@ -337,7 +353,6 @@ uint64_t ninep_client_round_trips(
  *
  * Everything is in the book before the server can know of it. What the owner writes into the book
  * before a done returns, or before he makes a call, is committed with the client's own. */
-struct book;
 
 enum { NINEP_BOOK_KIND = 16, NINEP_BOOK_KINDS = 2 }; /* of its records; a is the owner's number */
 

@@ -99,7 +99,8 @@ struct ninep_client {
     bool has_session;
     bool attached; /* on this session */
     bool was_up;
-    bool fresh; /* this session has not been up yet */
+    bool fresh;      /* this session has not been up yet */
+    bool forgetting; /* what leases of an earlier one allowed: no watch until that is done */
     uint8_t id[16];
     uint8_t first_binding[32];
     uint64_t epoch, features;

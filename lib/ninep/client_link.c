@@ -357,6 +357,20 @@ void client__session_refused(struct ninep_client *c, cg_err e, const char *detai
     }
 }
 
+/* The first watch of a session says that nothing is remembered of the one before. */
+void ninep_client_forgotten(struct ninep_client *c)
+{
+    if (!c->forgetting || c->dying) {
+        return;
+    }
+    c->forgetting = false;
+    if (c->state == NINEP_UP && !c->watch) {
+        client__enter(c);
+        client__watch_start(c);
+        client__unwind(c);
+    }
+}
+
 void client__up(struct ninep_client *c)
 {
     bool lost = c->was_up && c->fresh;
@@ -375,10 +389,14 @@ void client__up(struct ninep_client *c)
         c->renewed_ns = c->session_sent_ns;
         client__keep_session(c);
     }
-    if (!c->watch) {
+    c->forgetting = c->forgetting || lost;
+    if (!c->watch && !c->forgetting) {
         client__watch_start(c);
     }
     set_state(c, NINEP_UP, resumed);
+    if (lost && (!c->cfg.forgotten || c->cfg.forgotten(c->cfg.ctx))) {
+        ninep_client_forgotten(c);
+    }
     client__clunk_rest(c);
     client__releases_send(c);
     client__deliver(c);

@@ -193,6 +193,7 @@ static void session_reply(struct ninep_conn *c, uint16_t tag, const struct ninep
     if (!resumed) {
         ss->slots_max = (uint16_t)slots;
         ss->features &= t->features;
+        memcpy(ss->old_id, t->id, sizeof ss->old_id);
     }
     c->framer.frame_max = msize;
     ninep__timer_stop(s, &c->hello);
@@ -262,7 +263,7 @@ static void request(struct ninep_conn *c, struct ninep_frame *f)
         return;
     }
     if (c->session) {
-        c->session->heard_ns = ninep__now(c->server);
+        ninep__heard(c->session);
     }
     if (h.type == NINEP_TSESSION || h.type == NINEP_TCANCEL || h.type == NINEP_TPING) {
         control(c, &h, f);

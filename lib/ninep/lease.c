@@ -101,7 +101,9 @@ static void lease_end(struct ninep__lease *l, bool keep_event)
         cg_list_del(&l->by_file);
         cg_list_del(&l->by_session);
         cg_list_del(&l->breaking_link);
-        ss->lease_count--;
+        if (--ss->lease_count == 0) {
+            ninep__holder_off(ss);
+        }
         s->leases--;
         wake(fl);
         file_put(s, fl);
@@ -347,7 +349,8 @@ static uint8_t grant(struct ninep_session *ss, struct ninep__file *fl)
         return NINEP_LEASE_NONE;
     }
     l = cg_zalloc(sizeof *l);
-    if (!l) {
+    if (!l || !ninep__holder_on(ss)) {
+        cg_free(l);
         return NINEP_LEASE_NONE;
     }
     l->file = fl;
@@ -481,6 +484,10 @@ bool ninep__write_begin(struct ninep__req *req)
     if (req->verdict != CG_OK) {
         return false;
     }
+    if (ninep__grace_waits(req)) {
+        req->state = NINEP__PARKED;
+        return false;
+    }
     bool wait = false;
     for (uint32_t i = 0; i < req->targets; i++) {
         wait = in_the_way(req, req->target[i].file) || wait;
@@ -517,7 +524,10 @@ void ninep__run_watch(struct ninep__req *req)
         ninep__finish(req, cg_fail(&req->pub.eb, CG_EBUSY, "a Twatch is standing already"));
         return;
     }
-    ss->watches = true;
+    if (!ss->watches) {
+        ss->watches = true;
+        ninep__grace_returned(ss);
+    }
     CG_LIST_EACH (it, &ss->events) {
         struct ninep__lease *l = CG_CONTAINER(it, struct ninep__lease, event_link);
         if (l->event <= seen) {

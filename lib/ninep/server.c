@@ -40,7 +40,7 @@ cg_err ninep_server_new(const struct ninep_server_config *config, struct ninep_s
     }
     set_config(s, config);
     s->name = cg_strdup(config->name ? config->name : "9p");
-    if (!s->name || ninep__timer_reserve(s, 1) != CG_OK) {
+    if (!s->name || ninep__timer_reserve(s, 2) != CG_OK) {
         cg_free(s->name);
         cg_free(s);
         return CG_ENOMEM;
@@ -57,6 +57,7 @@ cg_err ninep_server_new(const struct ninep_server_config *config, struct ninep_s
     cg_list_init(&s->breaking);
     cg_list_init(&s->lock_waiting);
     s->break_timer.fire = ninep__breaks_due;
+    ninep__grace_begin(s);
     *out = s;
     return CG_OK;
 }
@@ -89,6 +90,7 @@ void ninep_server_free(struct ninep_server *s)
         return;
     }
     s->conn_count++; /* holds it */
+    s->stopping = true;
     CG_LIST_EACH (it, &s->session_list) {
         ninep__session_end(CG_CONTAINER(it, struct ninep_session, link));
     }

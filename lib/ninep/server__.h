@@ -6,6 +6,7 @@
  * request.c   the life of a request                   op.c       the table of operations, checks
  * walk.c      attach, walk                            reply.c    what a reply needs: room, inline,
  * rights fid.c       fids                                    lease.c    leases, breaks, watch
+ * grace.c     who held leases before a restart
  * lock.c      byte locks and flock                    cancel.c   Tcancel, deadlines
  * foreign.c   9P2000.L and 9P2000
  *
@@ -80,8 +81,11 @@ struct ninep_server {
     void *wake_ctx;
     struct cg_map files;     /* identity -> ninep__file: what is leased, or being changed */
     struct cg_list breaking; /* leases */
-    struct ninep__timer break_timer;
-    uint64_t mutations; /* begun */
+    struct ninep__timer break_timer, grace_timer;
+    uint32_t absent;              /* holders of the predecessor that have not come back */
+    struct cg_list grace_waiting; /* targets of changes that wait for them */
+    bool stopping;                /* records of holders stay for a successor */
+    uint64_t mutations;           /* begun */
     struct cg_map lock_files;
     struct cg_list lock_waiting; /* requests */
 };
@@ -112,9 +116,11 @@ struct ninep_session {
     struct ninep_peer peer;  /* of the latest connection */
     uint8_t id[16], first_binding[32];
     bool foreign;
-    bool condemned; /* does not give leases back: may not resume */
-    bool ended;     /* lives only until its running requests are answered */
-    bool watches;   /* has sent Twatch: may be granted leases */
+    bool condemned;               /* does not give leases back: may not resume */
+    bool ended;                   /* lives only until its running requests are answered */
+    bool watches;                 /* has sent Twatch: may be granted leases */
+    uint8_t old_id[16];           /* of the session that the client had before, by its word */
+    struct ninep__holder *holder; /* its record while it has leases; grace.c */
     uint64_t features;
     uint32_t msize;
     uint16_t slots_max, slots_cap;
@@ -385,6 +391,16 @@ void ninep__leases_lost_link(struct ninep_session *ss);
 void ninep__run_watch(struct ninep__req *req);
 void ninep__run_release(struct ninep__req *req);
 void ninep__breaks_due(struct ninep_server *s, struct ninep__timer *t);
+
+/* ---- grace.c ---- */
+
+void ninep__grace_begin(struct ninep_server *s);
+bool ninep__grace_waits(struct ninep__req *req); /* true: it is woken when it may go on */
+void ninep__grace_returned(struct ninep_session *ss);
+/* The session has leases, or none any more. False: it cannot be written down. */
+bool ninep__holder_on(struct ninep_session *ss);
+void ninep__holder_off(struct ninep_session *ss);
+void ninep__heard(struct ninep_session *ss); /* a message came */
 
 /* ---- lock.c ---- */
 void ninep__run_lock(struct ninep__req *req);

@@ -167,7 +167,7 @@ cg_err ninep__session_resume(struct ninep_session *ss, struct ninep_conn *c, str
     cg_list_push(&s->session_list, &ss->link);
     ss->conn = c;
     ss->peer = c->peer;
-    ss->heard_ns = ninep__now(s);
+    ninep__heard(ss);
     c->session = ss;
     ninep__slots_resumed(ss, ss->heard_ns);
     return CG_OK;

@@ -215,6 +215,12 @@ static void on_event(void *ctx, const struct ninep_event *event)
     }
 }
 
+static bool on_forgotten(void *ctx)
+{
+    struct uv_client *u = ctx;
+    return !u->user.forgotten || u->user.forgotten(u->user.ctx);
+}
+
 static void on_credential(void *ctx, const struct ninep_peer *peer)
 {
     struct uv_client *u = ctx;
@@ -279,6 +285,7 @@ static struct ninep_client_config wrap(struct uv_client *u)
     c.credential_ctx = NULL;
     c.state = on_state;
     c.event = on_event;
+    c.forgotten = on_forgotten;
     c.wake = on_wake;
     c.ctx = u;
     return c;

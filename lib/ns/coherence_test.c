@@ -516,7 +516,7 @@ static void finish(void)
     t_world_fini(&world);
 }
 
-static void run(bool faults, bool tiny)
+static void run(bool faults, bool tiny, bool restarts)
 {
     observations = from_kernel = names_held = errors = 0;
     begin(tiny);
@@ -525,6 +525,9 @@ static void run(bool faults, bool tiny)
         struct actor *a = &p->actors[sim_random(world.sim, ACTORS)];
         if (!a->busy) {
             start(a);
+        }
+        if (restarts && i % (STEPS / 4) == STEPS / 8) { /* four times */
+            t_server_restart(&world.servers[0]);
         }
         if (faults && sim_chance(world.sim, 1)) {
             trouble(&people[sim_random(world.sim, USERS)]);
@@ -547,7 +550,7 @@ static void quiet_links(void **state)
     (void)state;
     seed = sim_seed("ns_coherence quiet_links", 42);
     for (int i = 0; i < 6; i++, seed++) {
-        run(false, false);
+        run(false, false, false);
         assert_int_equal(errors, 0);
     }
 }
@@ -557,7 +560,7 @@ static void bad_links(void **state)
     (void)state;
     seed = sim_seed("ns_coherence bad_links", 7);
     for (int i = 0; i < 6; i++, seed++) {
-        run(true, false);
+        run(true, false, false);
     }
 }
 
@@ -566,7 +569,16 @@ static void small_caches(void **state)
     (void)state;
     seed = sim_seed("ns_coherence small_caches", 3);
     for (int i = 0; i < 6; i++, seed++) {
-        run(i % 2, true);
+        run(i % 2, true, false);
+    }
+}
+
+static void restarts(void **state)
+{
+    (void)state;
+    seed = sim_seed("ns_coherence restarts", 11);
+    for (int i = 0; i < 6; i++, seed++) {
+        run(i % 2, i % 3 == 0, true);
     }
 }
 
@@ -576,6 +588,7 @@ int main(void)
         cmocka_unit_test(quiet_links),
         cmocka_unit_test(bad_links),
         cmocka_unit_test(small_caches),
+        cmocka_unit_test(restarts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

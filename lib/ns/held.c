@@ -15,6 +15,7 @@ struct held {
     uintptr_t number;
     struct ns__tree *tree;
     uint32_t session;
+    bool whole; /* all that the tree's lost session allowed; else what one lease did: */
     struct ninep_event event;
     struct ns__obj *walking; /* counted; NULL: no walk is waited for */
     uint64_t due_ns;         /* names have run out */
@@ -35,10 +36,15 @@ static void give_back(struct held *h)
     if (!h->forgotten || h->walking || h->due_ns) {
         return;
     }
-    if (h->tree->client && h->session == h->tree->session) {
-        ninep_client_release(h->tree->client, &h->event);
-    }
+    struct ninep_client *c = h->session == h->tree->session ? h->tree->client : NULL;
+    bool whole = h->whole;
+    struct ninep_event event = h->event;
     drop(h);
+    if (c && whole) {
+        ninep_client_forgotten(c);
+    } else if (c) {
+        ninep_client_release(c, &event);
+    }
 }
 
 void ns__release(struct ns__obj *o, const struct ninep_event *event)
@@ -65,6 +71,25 @@ void ns__release(struct ns__obj *o, const struct ninep_event *event)
     }
     h->forgotten = !ns->config.settled || ns->config.settled(ns->config.ctx, (void *)h->number);
     give_back(h);
+}
+
+bool ns__forgotten(struct ns__tree *t)
+{
+    struct ns *ns = t->ns;
+    uint64_t now = ns->config.env->now_ns(ns->config.env->ctx);
+    struct held *h = cg_zalloc(sizeof *h);
+    if (!h) {
+        return false; /* the term is then the end */
+    }
+    *h = (struct held){.number = ++ns->held_numbers,
+                       .tree = t,
+                       .session = t->session,
+                       .whole = true,
+                       .due_ns = ns->names_until_ns > now ? ns->names_until_ns : 0};
+    cg_list_push(&ns->held, &h->link);
+    h->forgotten = !ns->config.settled || ns->config.settled(ns->config.ctx, (void *)h->number);
+    give_back(h);
+    return false;
 }
 
 void ns__held_walked(struct ns__obj *o)

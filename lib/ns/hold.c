@@ -24,7 +24,7 @@ bool ns__hold(struct ns_node *dir, uint64_t until_ns)
     if (dir->ns->config.names_ns == 0 || until_ns < end || now < dir->rest_until_ns) {
         return false;
     }
-    dir->held_until_ns = end;
+    dir->held_until_ns = dir->ns->names_until_ns = end;
     return true;
 }
 

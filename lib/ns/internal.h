@@ -78,6 +78,7 @@ struct ns {
     uint64_t contents_bytes;
     uint64_t ahead_bytes, write_bytes;
     uint32_t op_count;
+    uint64_t names_until_ns;     /* all names that were given have run out then */
     uint64_t moved_until_ns;     /* names that the mount table made wrong have run out then */
     uint32_t idle_max, fids_max; /* NS_OBJS_IDLE_MAX and NS_FIDS_MAX; tests lower them */
     uint64_t rest_ns;            /* NS_NAMES_REST_MS likewise */
@@ -432,6 +433,7 @@ void ns__release(struct ns__obj *o, const struct ninep_event *event);
 void ns__held_walked(struct ns__obj *o); /* the walk of o's fid has been answered */
 void ns__held_drop(struct ns *ns, const struct ns__tree *t);
 uint64_t ns__held_tick(struct ns *ns, uint64_t now);
+bool ns__forgotten(struct ns__tree *t); /* what its lost session allowed to remember */
 bool ns__wide(const struct ns__tree *t);
 /* Adds what gives a fid for o within the flight; false: op waits or has failed. changes: the flight
  * changes something, so the path must be sure. */

@@ -22,6 +22,7 @@ struct t_server {
     const struct ninep_ops *ops;
     struct memfs *fs; /* its aux; NULL unless ops are memfs_ops */
     struct ninep_server *server;
+    struct book *holders;                       /* outlives it */
     struct sim_server sims[T_RESTARTS_MAX + 1]; /* one for each life: timers refer to them */
     uint32_t life;
 };

@@ -226,6 +226,11 @@ static void on_event(void *ctx, const struct ninep_event *event)
     }
 }
 
+static bool on_forgotten(void *ctx)
+{
+    return ns__forgotten(ctx);
+}
+
 static cg_err dial(struct ns__tree *t, struct cg_errbuf *eb)
 {
     const struct ninep_client_config config = {
@@ -235,6 +240,7 @@ static cg_err dial(struct ns__tree *t, struct cg_errbuf *eb)
         .tree = t->name,
         .state = on_state,
         .event = on_event,
+        .forgotten = on_forgotten,
         .ctx = t,
     };
     ns__tree_end(t);

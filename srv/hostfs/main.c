@@ -1,5 +1,7 @@
 /* hostfs: the program. Options of its own are taken here, the common ones by secure_serve_main. */
 #include "hostfs.h"
+#include <cognu/book.h>
+#include <cognu/keep.h>
 #include <cognu/secure_uv.h>
 #include <grp.h>
 #include <stdio.h>
@@ -69,6 +71,8 @@ int main(int argc, char **argv)
     struct hostfs_config host = {.loop = uv_default_loop(), .tree = tree};
     struct cg_errbuf eb = {0};
     struct hostfs *fs = NULL;
+    const struct book_config holders = NINEP_HOLDERS_BOOK;
+    struct keep *keep = keep_from_args(&argc, argv);
     if (!parse(&argc, argv, &host, tree)) {
         return refuse("--tree NAME=DIRECTORY, the directory by its full path, at most 64 times");
     }
@@ -87,8 +91,13 @@ int main(int argc, char **argv)
         return refuse(host.trees == 0 ? "name at least one tree" : eb.text);
     }
     config.aux = fs;
+    if (keep_book(keep, "holders", &holders, false, &config.holders, &eb) != CG_OK) {
+        cg_log(CG_WARN, "changes after a restart will not wait for lease holders: %s", eb.text);
+    }
     int status = secure_serve_main(argc, argv, &config);
     hostfs_free(fs);
+    book_free(config.holders);
+    keep_free(keep);
     uv_run(uv_default_loop(), UV_RUN_NOWAIT);
     return status;
 }

@@ -100,8 +100,13 @@ int main(int argc, char **argv)
     }
     struct ninep_server_config config = {
         .name = "ramfs", .ops = &ramfs_ops, .aux = fs, .env = &cg_env_real};
+    const struct book_config holders = NINEP_HOLDERS_BOOK;
+    if (keep_book(keep, "holders", &holders, false, &config.holders, &eb) != CG_OK) {
+        cg_log(CG_WARN, "changes after a restart will not wait for lease holders: %s", eb.text);
+    }
     int status = secure_serve_main(kept, argv, &config);
     ramfs_free(fs);
+    book_free(config.holders);
     keep_free(keep);
     return status;
 }
