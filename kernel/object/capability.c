@@ -1,9 +1,7 @@
 /* Capabilities: see capability.h. */
 #include "object/capability.h"
 
-#include "abi/abi_table.h"
 #include "object/irq.h"
-#include "object/space.h"
 
 uint32_t cap_own(uint32_t s)
 {
@@ -18,6 +16,17 @@ bool cap_is_owner(uint32_t s)
 }
 
 /* The part of filling that is the same for all. */
+/*@ FOREST(requires) CAPS(requires)
+    requires is_slot(s) && s_type[s] == 0 && 1 <= type < TYPES;
+    requires p == NIL || (is_slot(p) && s_type[p] != 0);
+    requires base_of(type) != OBJECTS ==> 1 <= object < length_of(type);
+    requires range_fits(type, kind, object, count) && memory_fits(type, object);
+    assigns s_type[s], s_rights[s], s_object[s], s_badge[s], s_kind[s], s_count[s];
+    assigns s_parent[s], s_next[s], s_prev[s_first[p]], s_first[p], s_order[0 .. SLOTS-1];
+    FOREST(ensures) CAPS(ensures)
+    ensures s_type[s] == type && s_object[s] == object && s_badge[s] == 0;
+    ensures s_kind[s] == kind && s_count[s] == count && s_rights[s] == type_rights[type];
+    ensures s_first[s] == NIL && s_parent[s] == p && (p != NIL ==> s_first[p] == s); */
 static void fill(uint32_t s, uint32_t p, uint8_t type, uint8_t kind, uint32_t object,
                  uint32_t count)
 {
@@ -42,7 +51,8 @@ void cap_range(uint32_t s, uint32_t p, uint8_t type, uint8_t kind, uint32_t firs
 
 void cap_copy(uint32_t from, uint32_t to, uint8_t rights, uint64_t badge)
 {
-    slot_fill(to, s_type[from], s_rights[from] & rights, s_object[from], badge);
+    slot_fill(to, s_type[from], (s_rights[from] & (uint32_t)rights) % (RIGHTS_ALL + 1u),
+              s_object[from], badge);
     s_kind[to] = s_kind[from];
     s_count[to] = s_count[from];
     derivation_insert(from, to);

@@ -1,10 +1,6 @@
 /* The kernel's tables as numbers: see dump.h. */
 #include "object/dump.h"
 
-#include "object/cnode.h"
-#include "object/irq.h"
-#include "object/space.h"
-
 uint32_t dump_length(uint32_t field)
 {
     switch (field) {
@@ -26,6 +22,12 @@ uint32_t dump_length(uint32_t field)
 }
 
 /* An entry of the slots' tables. */
+/*@ requires s < SLOTS;
+    assigns \nothing;
+    ensures field == FIELD_S_TYPE ==> \result == s_type[s];
+    ensures field == FIELD_S_RIGHTS ==> \result == s_rights[s];
+    ensures field == FIELD_S_OBJECT ==> \result == s_object[s];
+    ensures field == FIELD_S_BADGE ==> \result == s_badge[s]; */
 static uint64_t slot_entry(uint32_t field, uint32_t s)
 {
     switch (field) {
@@ -74,8 +76,9 @@ uint64_t dump_entry(uint32_t field, uint32_t index)
     case FIELD_MEMORY:
         return f_state[index / 512] == F_DIRTY ? 0 : phys[index]; /* the kernel's own never */
     default:
-        return slot_entry(field, index);
+        break;
     }
+    return slot_entry(field, index);
 }
 
 /* A mixing of 64 bits that can be undone, so that no two inputs give the same. */

@@ -15,12 +15,28 @@ extern uint8_t i_pending[I_MAX]; /* came, and is not yet acknowledged */
 uint32_t irq_came(uint32_t i, uint64_t *badge);
 
 /* Binds line i, which is not bound, to the notification of slot s, and lets it come. */
+/*@ FOREST(requires) CAPS(requires)
+    requires 1 <= i < I_MAX && is_slot(s) && s_type[s] != 0 && s_type[IRQ_SLOT(i)] == 0;
+    assigns i_pending[i], s_order[0 .. SLOTS-1], s_prev[s_first[s]], s_first[s];
+    assigns s_type[IRQ_SLOT(i)], s_rights[IRQ_SLOT(i)], s_object[IRQ_SLOT(i)];
+    assigns s_badge[IRQ_SLOT(i)], s_kind[IRQ_SLOT(i)], s_count[IRQ_SLOT(i)];
+    assigns s_parent[IRQ_SLOT(i)], s_next[IRQ_SLOT(i)];
+    FOREST(ensures) CAPS(ensures)
+    ensures i_pending[i] == 0 && s_parent[IRQ_SLOT(i)] == s;
+    ensures s_type[IRQ_SLOT(i)] == s_type[s] && s_object[IRQ_SLOT(i)] == s_object[s];
+    ensures s_badge[IRQ_SLOT(i)] == s_badge[s]; */
 void irq_bind(uint32_t i, uint32_t s);
 
 /* The notification of line i is about to leave its hidden slot. */
+/*@ requires 1 <= i < I_MAX;
+    assigns i_pending[i];
+    ensures i_pending[i] == 0; */
 void irq_unbound(uint32_t i);
 
 /* The driver is done: line i may come again. */
+/*@ requires 1 <= i < I_MAX;
+    assigns i_pending[i];
+    ensures i_pending[i] == 0; */
 void irq_ack(uint32_t i);
 
 /* Makes the line one that nobody owns. */

@@ -46,18 +46,37 @@ uint32_t type_unit(uint32_t type, uint32_t size)
     return (type == OBJ_FRAME || type == OBJ_DEVICE) && size != 0 ? LARGE_FRAMES : 1;
 }
 
+/*@ requires first + count <= PHYS_FRAMES;
+    assigns \nothing;
+    ensures \result <= count;
+    ensures \forall integer f; first <= f < first + \result ==> f_state[f] <= F_ZERO;
+    ensures \result < count ==> f_state[first + \result] > F_ZERO; */
 static uint32_t frames_free(uint32_t first, uint32_t count)
 {
     uint32_t n = 0;
+    /*@ loop invariant n <= count;
+        loop invariant \forall integer f; first <= f < first + n ==> f_state[f] <= F_ZERO;
+        loop assigns n;
+        loop variant count - n; */
     while (n < count && f_state[first + n] <= F_ZERO) {
         n++;
     }
     return n;
 }
 
-static uint32_t owners_free(uint32_t own, uint32_t count)
+/*@ requires base_of(type) != OBJECTS && first + count <= length_of(type);
+    assigns \nothing;
+    ensures \result <= count;
+    ensures \forall integer e; first <= e < first + \result ==> owner[base_of(type) + e] == NIL;
+    ensures \result < count ==> owner[base_of(type) + first + \result] != NIL; */
+static uint32_t owners_free(uint8_t type, uint32_t first, uint32_t count)
 {
+    uint32_t own = own_base(type) + first;
     uint32_t n = 0;
+    /*@ loop invariant n <= count;
+        loop invariant \forall integer o; own <= o < own + n ==> owner[o] == NIL;
+        loop assigns n;
+        loop variant count - n; */
     while (n < count && owner[own + n] == NIL) {
         n++;
     }
@@ -66,18 +85,17 @@ static uint32_t owners_free(uint32_t own, uint32_t count)
 
 uint32_t entries_free(uint32_t type, uint32_t first, uint32_t count)
 {
-    switch (type_kind(type)) {
-    case 0:
-    case KIND_DEVICE:
-    case KIND_PORT:
+    uint8_t kind = type_kind(type);
+    if (kind == 0 || kind == KIND_DEVICE || kind == KIND_PORT) {
         return count;
-    case KIND_SLOT:
-        return slots_free(first, count);
-    case KIND_FRAME:
-        return frames_free(first, count);
-    default:
-        return owners_free(own_base((uint8_t)type) + first, count);
     }
+    if (kind == KIND_SLOT) {
+        return slots_free(first, count);
+    }
+    if (kind == KIND_FRAME) {
+        return frames_free(first, count);
+    }
+    return owners_free((uint8_t)type, first, count);
 }
 
 /* Makes the entry behind a new owner an object of its noun. */

@@ -18,16 +18,51 @@
 
 #include "object/cnode.h"
 
+/*@ logic integer kind_of(integer type) =
+        type == OBJ_CNODE ? KIND_SLOT : type == OBJ_THREAD ? KIND_THREAD :
+        type == OBJ_ENDPOINT ? KIND_ENDPOINT : type == OBJ_NOTIFICATION ? KIND_NOTIFICATION :
+        type == OBJ_REPLY ? KIND_REPLY : type == OBJ_CONTEXT ? KIND_CONTEXT :
+        type == OBJ_SPACE || type == OBJ_TABLE || type == OBJ_FRAME ? KIND_FRAME :
+        type == OBJ_DEVICE ? KIND_DEVICE : type == OBJ_IRQ ? KIND_IRQ :
+        type == OBJ_PORT ? KIND_PORT : 0;
+
+    logic integer unit_of(integer type, integer size) =
+        type == OBJ_SPACE || type == OBJ_TABLE ? TABLE_FRAMES :
+        (type == OBJ_FRAME || type == OBJ_DEVICE) && size != 0 ? LARGE_FRAMES : 1; */
+
 /* The kind of range that objects of a type are made from; 0: of none (monitor). Untyped: 0. */
+/*@ assigns \nothing;
+    ensures \result == kind_of(type) && \result < KINDS; */
 uint8_t type_kind(uint32_t type);
 
 /* The type is made as one range: a cnode, an untyped, ports. */
+/*@ assigns \nothing;
+    ensures \result == true <==> type == OBJ_CNODE || type == OBJ_UNTYPED || type == OBJ_PORT; */
 bool type_is_range(uint32_t type);
 
 /* Entries that one object of the type and size takes. */
+/*@ assigns \nothing;
+    ensures \result == unit_of(type, size); */
 uint32_t type_unit(uint32_t type, uint32_t size);
 
+/* For the contracts: an entry of the kind of range that objects of the type are made of is free. */
+#define entry_is_free(type, e)                                                                     \
+    (kind_of(type) == KIND_SLOT    ? slot_is_free(e)                                               \
+     : kind_of(type) == KIND_FRAME ? f_state[e] <= F_ZERO                                          \
+                                   : owner[base_of(type) + (e)] == NIL)
+
 /* How many of count entries from first are free before the first one that is not. */
+/*@ CNODES(requires)
+    requires type < TYPES;
+    requires kind_of(type) == KIND_SLOT ==> 1 <= first && first < HOME_SLOTS;
+    requires base_of(type) != OBJECTS ==> first + count <= length_of(type);
+    assigns \nothing;
+    ensures \result <= count;
+    ensures base_of(type) == OBJECTS ==> \result == count;
+    ensures base_of(type) != OBJECTS ==>
+        \forall integer e; first <= e < first + \result ==> entry_is_free(type, e);
+    ensures base_of(type) != OBJECTS && \result < count ==>
+        !entry_is_free(type, first + \result); */
 uint32_t entries_free(uint32_t type, uint32_t first, uint32_t count);
 
 /* Makes one object of entries that are free (frames: and zeroed), and its owner in the empty slot

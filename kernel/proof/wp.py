@@ -132,6 +132,8 @@ def prove(path, functions=(), timeout=10, smoke=False, cache=None, par=2, stop=F
         ended_early = False
         tail = []
         for line in child.stdout:
+            if line.startswith("  ") and tail and re.search(r"(arning|rror):\s*$", tail[-1]) and result.warnings:
+                result.warnings[-1] += " " + line.strip()
             tail = tail[-20:] + [line]
             if read_line(line, result, times) and stop:
                 ended_early = True
