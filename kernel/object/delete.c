@@ -4,8 +4,8 @@
 #include "object/irq.h"
 #include "object/space.h"
 
-#define COST_END   8 /* one slice of ending an object */
-#define COST_SCAN  4 /* passing CNODE_SCAN empty slots */
+#define COST_END   11 /* ending an object: so a call ends three; one that is not done, one */
+#define COST_SCAN  4  /* passing CNODE_SCAN empty slots */
 #define CNODE_SCAN 64
 
 /* One slice of ending the thread: what it is bound to, then itself. */

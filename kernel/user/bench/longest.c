@@ -87,6 +87,33 @@ static void memory(void (*seen)(uint32_t, unsigned))
     SLICES(seen, kit.cnode, INV_CNODE_DELETE, large);
 }
 
+/* Tables, each with as much in it as one slice unmaps, and threads with all that they can be bound
+ * to: one revoke ends several. */
+static void ends(void (*seen)(uint32_t, unsigned))
+{
+    uint64_t tables = untyped_new(&kit, KIND_FRAME, 8ULL * TABLE_FRAMES),
+             table = slots_new(&kit, 8);
+    uint64_t threads = untyped_new(&kit, KIND_THREAD, 8), thread = slots_new(&kit, 8);
+    uint64_t frame = frames_new(&kit, 8ULL * UNMAP_SLICE);
+    SLICES(seen, tables, INV_UNTYPED_RETYPE, OBJ_TABLE, 1, 0, 8, kit.cnode, table);
+    SLICES(seen, threads, INV_UNTYPED_RETYPE, OBJ_THREAD, 0, 0, 8, kit.cnode, thread);
+    for (uint64_t i = 0; i < 8; i++) {
+        for (uint64_t k = 0; k < UNMAP_SLICE; k++) {
+            SLICES(seen, frame + i * UNMAP_SLICE + k, INV_FRAME_MAP, table + i, 511 - k,
+                   RIGHT_READ);
+        }
+        SLICES(seen, thread + i, INV_THREAD_BIND, ROLE_CNODE, kit.cnode);
+        SLICES(seen, thread + i, INV_THREAD_BIND, ROLE_SPACE, BOOT_SPACE);
+        SLICES(seen, thread + i, INV_THREAD_BIND, ROLE_FAULT, object_new(&kit, OBJ_ENDPOINT));
+        SLICES(seen, thread + i, INV_THREAD_BIND, ROLE_BUFFER, frame);
+        SLICES(seen, thread + i, INV_THREAD_BIND, ROLE_NOTIFICATION,
+               object_new(&kit, OBJ_NOTIFICATION));
+        SLICES(seen, thread + i, INV_THREAD_BIND, ROLE_CONTEXT, object_new(&kit, OBJ_CONTEXT));
+    }
+    SLICES(seen, kit.cnode, INV_CNODE_REVOKE, tables);
+    SLICES(seen, kit.cnode, INV_CNODE_REVOKE, threads);
+}
+
 /* What a monitor may ask. */
 static void monitor(void (*seen)(uint32_t, unsigned))
 {
@@ -105,7 +132,8 @@ void longest_work(void (*seen)(uint32_t ticks, unsigned label))
     kit_begin(&state);
     cnodes(seen);
     copies(seen);
-    memory(seen);
+    ends(seen);
+    memory(seen); /* the last: it takes frames without keeping books */
     monitor(seen);
     kit_end(&state);
 }
