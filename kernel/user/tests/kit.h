@@ -77,7 +77,8 @@ struct child {
 
 /* Makes it, with all time, priority KIT_PRIORITY and a fault endpoint of its own (c->fault). It
  * does not run yet. */
-#define KIT_PRIORITY 20u /* of children; the tests run at a higher one */
+#define KIT_PRIORITY  20u              /* of children; the tests run at a higher one */
+#define TEST_PRIORITY (PRIORITIES / 2) /* that of the tests, as the root task is started */
 void child_new(struct child *c, uint64_t (*body)(uint64_t), uint64_t argument, unsigned flags);
 void child_give(struct child *c, uint64_t slot, uint64_t handle, uint64_t rights);
 void child_run(struct child *c);
