@@ -1,7 +1,8 @@
-/* Floating-point and vector registers, one XSAVE area a thread. A thread that never used them has
- * t_fpu[thread] == 0 and runs with the initial state and CR0.TS set; its first use traps, and from
- * then on they are switched with the thread, before it runs: no thread ever runs, not even
- * speculatively, with another's values in the registers. */
+/* Floating-point and vector registers, one XSAVE area a thread. When fpu_live is 0 the registers
+ * hold the initial state and CR0.TS is set: the first use traps and loads the thread's own. On the
+ * way to another thread they are saved and made initial at once: no thread runs, not even
+ * speculatively, with another's values in the registers, and threads that do not use them pay for a
+ * comparison. */
 #include "arch/arch.h"
 #include "asm.h"
 #include "machine.h"
@@ -11,8 +12,7 @@
 #define CR0_TS    8ULL
 #define XCR0_BITS 7u /* x87, SSE, AVX */
 
-uint32_t t_fpu[T_MAX]; /* 0 or the thread itself */
-uint32_t fpu_live;     /* whose values are in the registers; 0: the initial ones */
+uint32_t fpu_live; /* whose values are in the registers; 0: nobody's */
 static uint8_t area[T_MAX][FPU_BYTES] __attribute__((aligned(64))); /* area[0]: the initial state */
 static uint32_t xcr0;
 
@@ -50,32 +50,31 @@ void fpu_init(void)
     cr0_write(cr0_read() | CR0_TS);
 }
 
-void fpu_switch(uint32_t thread)
+/* Makes the registers nobody's. */
+static void clear(void)
 {
-    __asm__ volatile("clts");
-    if (fpu_live != 0) {
-        __asm__ volatile("xsave64 %0" : "+m"(area[fpu_live]) : "a"(xcr0), "d"(0) : "memory");
-    }
-    fpu_live = t_fpu[thread];
-    restore(fpu_live);
-    if (fpu_live == 0) {
-        cr0_write(cr0_read() | CR0_TS);
-    }
+    fpu_live = 0;
+    restore(0);
+    cr0_write(cr0_read() | CR0_TS);
 }
 
-void fpu_first_use(void)
+void fpu_leave(void)
 {
-    reset(current);
-    t_fpu[current] = current;
+    __asm__ volatile("xsave64 %0" : "+m"(area[fpu_live]) : "a"(xcr0), "d"(0) : "memory");
+    clear();
+}
+
+void fpu_use(void)
+{
+    __asm__ volatile("clts");
+    restore(current);
+    fpu_live = current;
 }
 
 void arch_fpu_reset(uint32_t thread)
 {
-    t_fpu[thread] = 0;
+    reset(thread);
     if (fpu_live == thread) {
-        __asm__ volatile("clts");
-        fpu_live = 0;
-        restore(0);
-        cr0_write(cr0_read() | CR0_TS);
+        clear();
     }
 }

@@ -31,9 +31,10 @@ void pvh_read(uint64_t start_info);
 void paging_init(void);
 void segments_init(void); /* GDT, TSS, IDT, SYSCALL */
 void fpu_init(void);
-void fpu_switch(uint32_t thread); /* from trap.S */
-void fpu_first_use(void);         /* the current thread used what it had not used before */
-void apic_init(void);             /* finds machine.ticks_per_us */
+void fpu_leave(
+    void); /* from trap.S: another thread comes than the one whose values are in the registers */
+void fpu_use(void);   /* the current thread uses what is not in the registers */
+void apic_init(void); /* finds machine.ticks_per_us */
 void apic_ack(void);
 void apic_timer_fired(void);
 void apic_skip(uint64_t since); /* the checking image: the time from then to now does not count */

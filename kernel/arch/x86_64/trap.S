@@ -126,10 +126,9 @@ load_space:
     movq %rcx, %cr3
 #endif
 space_loaded_already:
-    movl t_fpu(, %rax, 4), %ecx
-    cmpl %ecx, fpu_live(%rip)
-    jne switch_fpu
-fpu_switched:
+    cmpl $0, fpu_live(%rip)
+    jne fpu_in_use
+fpu_left:
     shlq $8, %rax
     leaq t_reg(%rax), %rsp
     movq %rsp, current_regs(%rip)
@@ -172,12 +171,13 @@ no_space: /* space_loaded is never 0, so a thread without a space, and no thread
     movq $kernel_pml4 - IMAGE_BASE, %rcx /* where user mode can but fault */
     jmp load_space
 
-switch_fpu:
+fpu_in_use:
+    cmpl %eax, fpu_live(%rip)
+    je fpu_left
     movq %rax, %rbx
-    movl %eax, %edi
-    call fpu_switch
+    call fpu_leave
     movq %rbx, %rax
-    jmp fpu_switched
+    jmp fpu_left
 
 idle:
     movq $kernel_pml4 - IMAGE_BASE, %rcx

@@ -76,7 +76,7 @@ void trap_dispatch(uint64_t vector, uint64_t code, uint64_t address)
         apic_ack();
         entry_interrupt((uint32_t)(vector - VECTOR_IRQ));
     } else if (vector == VECTOR_FPU) {
-        fpu_first_use();
+        fpu_use();
     } else if (vector < VECTOR_IRQ) {
         entry_fault(vector, code, address);
     }
