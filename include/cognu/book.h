@@ -59,6 +59,8 @@ bool book_adopted(const struct book *b);
 /* A record in the open transaction, zeroed, 64-byte aligned (4 KiB where len is a multiple of
  * that and at least that). NULL: the book, or the host's memory, is full. */
 void *book_add(struct book *b, uint16_t kind, uint64_t a, uint64_t b_number, uint32_t len);
+/* The same, but its bytes are what they were: for who writes them all. */
+void *book_add_raw(struct book *b, uint16_t kind, uint64_t a, uint64_t b_number, uint32_t len);
 /* It is gone with the next commit; at once when it was born in the open transaction. */
 void book_drop(struct book *b, void *record);
 void book_commit(struct book *b);

@@ -369,9 +369,11 @@ typedef void ninep_adopt(void *ctx, const struct ninep_kept *k, ninep_done **don
 /* Both before ninep_client_start, once. keep: a new client; what a predecessor left under that
  * number is forgotten. adopt: false when nothing usable is there; the client is then as new, and
  * what was under way is lost: each is given to adopt with c's state DEAD and done is not called. */
+bool ninep_session_kept(struct book *b, uint64_t number); /* is there one to be adopted? */
 void ninep_client_keep(struct ninep_client *c, struct book *b, uint64_t number);
 bool ninep_client_adopt(struct ninep_client *c, struct book *b, uint64_t number, ninep_adopt *adopt,
                         void *ctx);
+void ninep_client_cancel_origin(struct ninep_client *c, uint64_t origin); /* as cancel */
 /* Of an adopted client, before start: this fid is still in use. All others are clunked. */
 bool ninep_client_claim(struct ninep_client *c, uint32_t fid); /* false: it was not given out */
 

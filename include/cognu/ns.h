@@ -18,6 +18,7 @@
 
 #include <cognu/ninep.h>
 
+struct book;
 struct ns;
 struct ns_node; /* counted: ns_lookup and friends give one reference */
 struct ns_file; /* an open handle */
@@ -45,6 +46,15 @@ struct ns_config {
      * then may the lease be given back. token is the namespace's own. NULL: always done at once. */
     bool (*settled)(void *ctx, void *token);
     void *ctx;
+    /* Kept: what a successor needs is in this book under this number (see below). NULL: nothing. */
+    struct book *book;
+    uint64_t number;
+    /* A change that was made for origin (ns_origin) has been answered: by a request of that type,
+     * so many bytes when it was a write. What is written into the book here is committed together
+     * with the answer's being taken. May be NULL. */
+    void (*outcome)(void *ctx, uint64_t origin, uint8_t type, cg_err e, uint64_t count);
+    /* In ns_adopt: such a change is under way; its outcome follows. May be NULL. */
+    void (*pending)(void *ctx, uint64_t origin, uint8_t type);
     const char *self;         /* this node's name: what "." means as a node in mount lines */
     const char *user;         /* who attaches */
     uint64_t cache_bytes_max; /* contents kept, 0: 64 MiB */
@@ -178,5 +188,39 @@ typedef void ns_script_done(void *aux, cg_err first, const char *report);
 struct ns_script *ns_script_run(struct ns *ns, const char *text, bool keep_going,
                                 ns_script_done *done, void *aux);
 void ns_script_cancel(struct ns_script *s);
+
+/* ---- a namespace that outlives its process ----
+ *
+ * In a kept namespace everything that the kernel side holds is a record: the mount table, nodes
+ * that it refers to with the paths to their files, open handles, and the sessions (ninep.h).
+ * Records are made without a commit; whoever tells the kernel side of something commits the book
+ * before. */
+
+/* A namespace as a predecessor left it under config's number: with its nodes, their numbers and the
+ * kernel side's references, its handles and sessions, which come up by themselves. The kernel side
+ * must forget what it believed: ns_adopted_tell calls invalidate for each node.
+ * CG_EBADFORMAT: the records are damaged. */
+cg_err ns_adopt(const struct ns_config *config, struct ns **out, struct cg_errbuf *eb);
+void ns_adopted_tell(struct ns *ns);
+/* What the operations that begin from now on are for: a number of the caller's; 0: nothing. */
+void ns_origin(struct ns *ns, uint64_t origin);
+/* Cancels what a predecessor had begun for origin. */
+void ns_cancel_origin(struct ns *ns, uint64_t origin);
+/* The kernel side got, or gave back, references of n: before it is told, after it has told. */
+void ns_node_taken(struct ns_node *n, uint64_t refs);
+void ns_node_given(struct ns_node *n, uint64_t refs);
+/* Of a handle; numbers are not used again while the namespace lives. */
+uint64_t ns_file_number(const struct ns_file *f);
+struct ns_file *ns_file_by_number(struct ns *ns, uint64_t number);
+/* The handle that was made for origin and that nobody was given; NULL. */
+struct ns_file *ns_file_of_origin(struct ns *ns, uint64_t origin);
+/* Goes on with a create of a regular file that a predecessor began and that succeeded: answers with
+ * the handle that was made, else opens the file as it is. */
+struct ns_op *ns_create_again(struct ns *ns, struct ns_node *dir, const char *name, uint32_t mode,
+                              uint32_t open_flags, uint64_t origin, ns_open_done *done, void *aux);
+/* After a while: handles that nobody asked for are closed. in_use says whether one has an owner. */
+void ns_adopted_close(struct ns *ns, bool (*in_use)(void *ctx, uint64_t number), void *ctx);
+
+enum { NS_BOOK_KIND = 32, NS_BOOK_KINDS = 5 }; /* of its records; a is the namespace's number */
 
 #endif

@@ -26,6 +26,7 @@ enum {
     LARGE = CLASSES + 1,
     MORE = LARGE + 1,
     CHUNKS_MAX = (CHUNK_BYTES - PAGE_BYTES) / (int)sizeof(uint16_t),
+    SPARES_MAX = 32, /* large blocks that are kept for the next: a megabyte is not cheap to zero */
     POPULATE_WRITE = 23, /* MADV_POPULATE_WRITE, newer than the headers */
 };
 #define MAGIC UINT64_C(0x6b6f6f622d756e67) /* "gnu-book" read backwards: little-endian only */
@@ -59,7 +60,8 @@ struct book {
     uint32_t chunks, room[CLASSES]; /* first chunk with room of each class */
     uint32_t search;                /* where the search for free chunks begins */
     uint64_t now;
-    struct book_head *dying; /* by next, as a pointer */
+    struct book_head *dying;            /* by next, as a pointer */
+    uint32_t spare[SPARES_MAX], spares; /* first chunks of free large blocks */
     int fd;
     bool adopted;
     uint64_t chunks_used;
@@ -237,12 +239,24 @@ static uint32_t take_chunks(struct book *b, uint32_t n)
     return NONE;
 }
 
+static void give_back_spares(struct book *b)
+{
+    while (b->spares > 0) {
+        uint32_t k = b->spare[--b->spares];
+        give_back(b, k, large_chunks(heads_of(b, k)->len));
+    }
+}
+
 static uint32_t chunk_with_room(struct book *b, uint32_t class)
 {
     if (b->room[class] != NONE) {
         return b->room[class];
     }
     uint32_t k = take_chunks(b, 1);
+    if (k == NONE && b->spares > 0) {
+        give_back_spares(b);
+        k = take_chunks(b, 1);
+    }
     if (k != NONE) {
         step();
         b->table[k] = (uint16_t)(class + 1);
@@ -280,28 +294,57 @@ static struct book_head *take_block(struct book *b, uint32_t class, uint32_t len
     return heads_of(b, k) + i;
 }
 
-static struct book_head *take_large(struct book *b, uint32_t len, uint8_t **data)
+/* A free large block of so many chunks; NONE: there is none. */
+static uint32_t take_spare(struct book *b, uint32_t n)
 {
-    uint32_t n = large_chunks(len), k = take_chunks(b, n);
-    if (k == NONE) {
-        return NULL;
+    for (uint32_t i = b->spares; i-- > 0;) {
+        uint32_t k = b->spare[i];
+        if (large_chunks(heads_of(b, k)->len) == n) {
+            b->spare[i] = b->spare[--b->spares];
+            return k;
+        }
     }
-    for (uint32_t i = n; i-- > 0;) { /* the first at last: MORE without LARGE is nothing */
+    return NONE;
+}
+
+static uint32_t new_large(struct book *b, uint32_t n)
+{
+    uint32_t k = take_chunks(b, n);
+    if (k == NONE && b->spares > 0) {
+        give_back_spares(b);
+        k = take_chunks(b, n);
+    }
+    for (uint32_t i = n; k != NONE && i-- > 0;) { /* MORE without LARGE is nothing */
         step();
         b->table[k + i] = i > 0 ? MORE : LARGE;
     }
+    return k;
+}
+
+static struct book_head *take_large(struct book *b, uint32_t len, bool zero, uint8_t **data)
+{
+    uint32_t n = large_chunks(len), k = take_spare(b, n);
+    bool used = k != NONE;
+    k = used ? k : new_large(b, n);
+    if (k == NONE) {
+        return NULL;
+    }
     b->chunk[k].used = 1;
     *data = block_of(b, k, 0);
+    if (used && zero) {
+        memset(*data, 0, len);
+    }
     return heads_of(b, k);
 }
 
-void *book_add(struct book *b, uint16_t kind, uint64_t a, uint64_t b_number, uint32_t len)
+static void *add(struct book *b, uint16_t kind, uint64_t a, uint64_t b_number, uint32_t len,
+                 bool zero)
 {
     uint8_t *data = NULL;
     uint32_t class = class_for(len);
     cg_assert(len <= BOOK_RECORD_BYTES_MAX);
-    struct book_head *h =
-        class < CLASSES ? take_block(b, class, len, &data) : take_large(b, len, &data);
+    struct book_head *h = class < CLASSES ? take_block(b, class, zero ? len : 0, &data)
+                                          : take_large(b, len, zero, &data);
     if (!h) {
         return NULL;
     }
@@ -317,13 +360,28 @@ void *book_add(struct book *b, uint16_t kind, uint64_t a, uint64_t b_number, uin
     return data;
 }
 
+void *book_add(struct book *b, uint16_t kind, uint64_t a, uint64_t b_number, uint32_t len)
+{
+    return add(b, kind, a, b_number, len, true);
+}
+
+void *book_add_raw(struct book *b, uint16_t kind, uint64_t a, uint64_t b_number, uint32_t len)
+{
+    return add(b, kind, a, b_number, len, false);
+}
+
 static void free_block(struct book *b, struct book_head *h)
 {
     uint32_t k = chunk_of(b, (uint8_t *)h + 1), len = h->len;
     step();
     h->born = 0;
     if (b->table[k] == LARGE) {
-        give_back(b, k, large_chunks(len));
+        b->chunk[k].used = 0;
+        if (b->spares < SPARES_MAX) {
+            b->spare[b->spares++] = k;
+        } else {
+            give_back(b, k, large_chunks(len));
+        }
         return;
     }
     struct chunk *c = &b->chunk[k];

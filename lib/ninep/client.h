@@ -200,7 +200,7 @@ void client__keep_session(struct ninep_client *c); /* it is established and atta
 void client__forget_session(struct ninep_client *c);
 void client__keep_counters(struct ninep_client *c); /* fids, chains, events that were seen */
 void client__keep_waiting(struct ninep_client *c, struct call *k);
-bool client__keep_sent(struct ninep_client *c, struct call *k); /* false: no room in the book */
+void client__keep_sent(struct ninep_client *c, struct call *k);
 void client__keep_ghost(struct ninep_client *c, struct call *k);
 void client__forget_call(struct ninep_client *c, struct call *k);
 void client__adopted_done(struct ninep_client *c, struct call *k);
@@ -217,7 +217,7 @@ uint64_t client__ping_due(const struct ninep_client *c);
 void client__rtt(struct ninep_client *c, uint64_t sent_ns);
 
 /* client_fid.c */
-enum fid_state { FID_FREE, FID_USED, FID_CLUNKING };
+enum fid_state { FID_FREE, FID_USED, FID_CLUNKING, FID_UNCLAIMED /* a predecessor's */ };
 bool client__fids_grow(struct ninep_client *c, uint32_t cap);
 bool client__fids_init(struct ninep_client *c);
 void client__fids_lost(struct ninep_client *c);

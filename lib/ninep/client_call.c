@@ -295,11 +295,8 @@ void client__send_now(struct ninep_client *c, struct call *k)
         c->round_trips += c->flying++ == 0;
     }
     k->sent_ns = client__now(c);
-    if (client__keep_sent(c, k)) {
-        transmit(c, k, k->sent_ns);
-    } else {
-        client__drop(c, CG_ENOMEM, "no memory to keep a request in");
-    }
+    client__keep_sent(c, k);
+    transmit(c, k, k->sent_ns);
 }
 
 void client__answered(struct ninep_client *c, struct call *k)
@@ -556,6 +553,18 @@ void ninep_client_cancel(struct ninep_client *c, uint64_t call)
     }
 out:
     client__unwind(c);
+}
+
+void ninep_client_cancel_origin(struct ninep_client *c, uint64_t origin)
+{
+    uint64_t id = 0;
+    CG_LIST_EACH (it, &c->sent) {
+        const struct call *k = CG_CONTAINER(it, struct call, link);
+        id = k->origin == origin && !told(k) ? k->id : id;
+    }
+    if (id != 0) {
+        ninep_client_cancel(c, id);
+    }
 }
 
 void client__cancelled_lost(struct ninep_client *c)

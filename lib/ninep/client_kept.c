@@ -102,11 +102,12 @@ static bool add_record(struct ninep_client *c, struct call *k)
 {
     bool body = must_happen(k) && !k->ghost;
     uint32_t len = body ? k->frame->len - NINEP_T_HEADER_BYTES : 0;
-    struct kept_call *r =
-        book_add(c->book, KIND_CALL, c->book_number, ++c->call_order, (uint32_t)sizeof *r + len);
+    struct kept_call *r = book_add_raw(c->book, KIND_CALL, c->book_number, ++c->call_order,
+                                       (uint32_t)sizeof *r + len);
     if (!r) {
         return false;
     }
+    r->place = 0;
     r->trace = k->trace;
     r->origin = k->origin;
     r->chain = k->chain;
@@ -129,13 +130,16 @@ void client__keep_waiting(struct ninep_client *c, struct call *k)
     }
 }
 
-bool client__keep_sent(struct ninep_client *c, struct call *k)
+void client__keep_sent(struct ninep_client *c, struct call *k)
 {
     if (!c->kept || k->type == NINEP_TATTACH) {
-        return true;
+        return;
     }
     if (!k->kept && !add_record(c, k)) {
-        return false;
+        cg_log(CG_WARN, "no room to keep requests: the session with %s is not kept any more",
+               c->name);
+        client__forget_session(c);
+        return;
     }
     uint32_t seq = c->slot[k->slot].seq;
     if (book_head(c->book, k->kept)->born <= book_committed(c->book)) {
@@ -147,7 +151,6 @@ bool client__keep_sent(struct ninep_client *c, struct call *k)
         book_commit(c->book);
     }
     c->kept->seq[k->slot] = seq; /* the call's record tells it until here */
-    return true;
 }
 
 void client__keep_ghost(struct ninep_client *c, struct call *k)
@@ -199,7 +202,7 @@ static bool adopt_session(struct ninep_client *c, struct kept_session *s)
     c->fid_next = s->counters.fid_next;
     c->chain_last = s->counters.chain_last;
     c->event_seen = s->counters.event_seen;
-    memset(c->fid_state, FID_FREE, given); /* until somebody claims it, or a request makes it */
+    memset(c->fid_state, FID_UNCLAIMED, given);
     for (uint32_t i = 0; i < s->slots; i++) {
         c->slot[i].seq = s->seq[i];
     }
@@ -373,6 +376,19 @@ static void lose(struct ninep_client *c, struct kept_call **calls, uint32_t coun
     }
 }
 
+bool ninep_session_kept(struct book *b, uint64_t number)
+{
+    uint64_t cursor = 0;
+    void *record;
+    while ((record = book_next(b, &cursor))) {
+        const struct book_head *h = book_head(b, record);
+        if (h->kind == KIND_SESSION && h->a == number) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void ninep_client_keep(struct ninep_client *c, struct book *b, uint64_t number)
 {
     struct kept_session *s;
@@ -441,12 +457,13 @@ void client__adopted_done(struct ninep_client *c, struct call *k)
 
 void client__clunk_rest(struct ninep_client *c)
 {
-    if (!c->clunk_rest || c->adopted > 1 || (c->adopted == 1 && !c->watch)) {
-        return; /* the watch is not answered before something happens */
+    bool watching = c->watch && c->watch->adopted; /* it is answered when something happens */
+    if (!c->clunk_rest || c->adopted > watching) {
+        return;
     }
     c->clunk_rest = false;
     for (uint32_t fid = c->fid_base; fid < c->fid_next; fid++) {
-        if (c->fid_state[fid - c->fid_base] == FID_FREE) {
+        if (c->fid_state[fid - c->fid_base] == FID_UNCLAIMED) {
             c->fid_state[fid - c->fid_base] = FID_CLUNKING;
             client__clunk(c, fid);
         }

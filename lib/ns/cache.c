@@ -79,6 +79,7 @@ cg_err ns__obj_settle(struct ns__obj *o, const struct ninep_xqid *id)
     }
     cg_err e = cg_map_put(&o->tree->objs, &key, o);
     o->settled = e == CG_OK;
+    ns__obj_changed(o);
     return e;
 }
 
@@ -126,6 +127,7 @@ void ns__obj_free(struct ns__obj *o)
         cg_map_del(&t->objs, &key);
     }
     cg_list_del(&o->fid_link);
+    ns__unsave(t->ns, o->saved);
     cg_free(o->up_name);
     cg_free(o);
 }
@@ -187,6 +189,7 @@ void ns__obj_path(struct ns__obj *o, struct ns__obj *up, const char *name)
     cg_free(o->up_name);
     o->up = up;
     o->up_name = copy;
+    ns__obj_changed(o);
 }
 
 /* ---- what may be believed */

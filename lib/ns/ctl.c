@@ -579,6 +579,7 @@ static void apply(struct ns_op *op, struct ns__path *p)
         }
         break;
     }
+    ns__save_table(op->ns); /* also what a line that failed has left */
     if (op->err) {
         ns__fail(op, op->err, op->detail);
     } else {

@@ -16,6 +16,8 @@ struct ns_file *ns__file_new(struct ns_node *n, struct ns__obj *o, uint32_t flag
         return NULL;
     }
     f->refs = 1;
+    f->number = ++n->ns->file_last;
+    f->origin = n->ns->origin;
     f->flags = flags;
     f->fid = NINEP_NOFID;
     cg_list_init(&f->of);
@@ -37,6 +39,7 @@ struct ns_file *ns__file_new(struct ns_node *n, struct ns__obj *o, uint32_t flag
 static void file_free(struct ns_file *f)
 {
     struct ns__obj *o = f->obj;
+    ns__unsave(f->node->ns, f->saved);
     ns__ahead_drop(f);
     ns__entries_drop(f);
     cg_map_fini(&f->seen);
@@ -119,6 +122,7 @@ static void opened(struct ns__call *c, cg_err e, const union ninep_rmsg *r)
         }
         f->fid = NINEP_NOFID;
     }
+    ns__file_save(f);
     ns__wake(&f->waiters);
 }
 

@@ -13,6 +13,7 @@
 #ifndef COGNU_NS_INTERNAL_H
 #define COGNU_NS_INTERNAL_H
 
+#include <cognu/book.h>
 #include <cognu/ns.h>
 
 #include <sys/stat.h>
@@ -85,6 +86,11 @@ struct ns {
     uint64_t hits, misses;       /* lookups answered here, or by the server */
     bool jail;
     bool closing;
+    bool adopting;      /* records are read, not written */
+    uint64_t origin;    /* of operations that begin now */
+    uint64_t file_last; /* numbers of records: handles, trees, mounts */
+    uint32_t tree_last, mount_last;
+    void *saved_table;
 };
 
 enum ns__tree_state { NS__TREE_IDLE, NS__TREE_STARTING, NS__TREE_UP, NS__TREE_FAILED };
@@ -92,6 +98,9 @@ enum ns__tree_state { NS__TREE_IDLE, NS__TREE_STARTING, NS__TREE_UP, NS__TREE_FA
 struct ns__tree {
     struct cg_list link;
     struct ns *ns;
+    uint32_t number;
+    void *saved;   /* its record; likewise below */
+    bool adopting; /* its session is a predecessor's, to be taken up with the first dial */
     char *node, *service, *name;
     char *ticket;                /* NULL: attached by the user's own right */
     struct ninep_client *client; /* NULL when idle */
@@ -128,6 +137,7 @@ enum { NS__FID_NONE, NS__FID_WALKING, NS__FID_LIVE };
 
 struct ns__obj {
     struct ns__tree *tree;
+    void *saved; /* NULL: no node of it is saved, and it is on nobody's path */
     struct ninep_xqid id;
     uint64_t serial; /* names this object in keys; never reused */
     uint32_t refs;
@@ -186,6 +196,7 @@ struct ns__name {
 struct ns_node {
     struct cg_list link;
     struct ns *ns;
+    struct ns__saved_node *saved; /* NULL: the kernel side does not have it */
     uint64_t id;
     uint64_t refs;
     struct ns_node *view;    /* counted; NULL below no head */
@@ -197,6 +208,7 @@ struct ns_node {
     struct cg_list of;         /* obj->nodes or mount->heads */
     struct cg_list synths;     /* children made by the namespace */
     struct cg_list synth_link;
+    bool fresh;           /* just adopted, and held by its adoption */
     uint64_t data_serial; /* lease_serial when the kernel side last took data */
     /* hold.c: names in it that the kernel side was given have run out then; none are given before
      */
@@ -225,6 +237,7 @@ struct ns__member {
 struct ns__mount {
     struct cg_list link;
     struct ns *ns;
+    uint32_t number;
     uint32_t refs;         /* the mount point's, and one for each head */
     char *old;             /* path of the mount point */
     struct ns__obj *obj;   /* counted; or */
@@ -257,6 +270,9 @@ struct ns_file {
     struct cg_list link; /* ns->files */
     struct cg_list of;   /* obj->files */
     uint32_t refs;       /* the owner's, operations', calls' */
+    uint64_t number, origin;
+    void *saved;
+    bool ownerless; /* adopted, and the kernel side's only if it names it */
     struct ns_node *node;
     struct ns__obj *obj; /* NULL: a directory */
     uint32_t flags;
@@ -301,6 +317,7 @@ struct ns_op {
         ns_lock_done *lock;
     } done;
     void *aux;
+    uint64_t origin;
     bool starting, finished, canceled, expired;
     bool changes; /* it is not safe to begin again when the outcome is unknown */
     uint8_t retries;
@@ -358,6 +375,8 @@ struct ns__call {
     struct ns__obj *obj, *other; /* counted */
     struct ns_file *file;        /* counted */
     ns__reply *reply;
+    uint64_t origin; /* of a change */
+    uint8_t type;
     uint64_t handle;
     uint64_t moment;
     uint32_t session, lease_gen;
@@ -607,4 +626,64 @@ void ns__entries_drop(struct ns_file *f);
 /* After an own change through node: name of dir leads to o, or nowhere. */
 void ns__name_now(struct ns__call *c, struct ns__obj *dir, const char *name, struct ns__obj *o,
                   const struct ns_node *node);
+
+/* record.c: each does nothing in a namespace that is not kept */
+void ns__save_tree(struct ns__tree *t);
+void ns__save_table(struct ns *ns);      /* the mount table has changed */
+void ns__save_obj(struct ns__obj *o);    /* it and its path; also what has changed of it */
+void ns__obj_changed(struct ns__obj *o); /* if it is saved: what it is, or its path */
+void ns__save_node(struct ns_node *n);
+void ns__file_save(struct ns_file *f);        /* whatever has changed of it */
+void ns__unsave(struct ns *ns, void *record); /* NULL is fine */
+uint64_t ns__client_number(const struct ns__tree *t);
+
+/* again.c */
+void ns__adopt_call(void *tree, const struct ninep_kept *k, ninep_done **done, void **aux);
+void ns__tree_adopted(struct ns__tree *t, bool session); /* before its client starts */
+
+/* op.c */
+ninep_done ns__call_done;
+/* write.c, make.c: replies that an adopted call may bring */
+ns__reply ns__written, ns__created_early;
+void ns__came_up(struct ns__tree *t);
+cg_err ns__dial(struct ns__tree *t, struct cg_errbuf *eb);
+
+/* ---- the records ---- */
+
+enum { NS__REC_TREE = NS_BOOK_KIND, NS__REC_TABLE, NS__REC_OBJ, NS__REC_NODE, NS__REC_FILE };
+enum { NS__IS_OBJ, NS__IS_HEAD, NS__IS_SYNTH };
+
+/* b: number of the tree; node, service, name and ticket as strings ended by NUL follow. */
+struct ns__saved_tree {
+    uint16_t bytes[4]; /* of each with its NUL; 0: there is none */
+    char text[];
+};
+
+/* b: serial of the object; the name in the directory above follows. */
+struct ns__saved_obj {
+    uint64_t up; /* serial; 0: none */
+    uint32_t tree, dead;
+    uint8_t settled, own_ino, was_root, spare[5];
+    uint8_t attr[NINEP_ATTR_BYTES];
+    char up_name[];
+};
+
+/* b: number of the node; of the namespace's own its name follows. */
+struct ns__saved_node {
+    uint64_t refs;               /* the kernel side's; in place */
+    uint64_t view, what, parent; /* what: serial of the object, or number of the mount */
+    uint64_t kind;
+    char name[];
+};
+
+/* b: number of the handle. */
+struct ns__saved_file {
+    uint64_t node, obj, origin;
+    uint32_t flags, fid, chain, iounit;
+    uint32_t error;
+    uint8_t state, creating, was_open, broken_chain;
+    uint8_t live, spare[3]; /* live: its fid belongs to the session that stands */
+    char detail[CG_DETAIL_BYTES];
+};
+
 #endif

@@ -89,6 +89,9 @@ static void created(struct ns__call *c, cg_err e, const union ninep_rmsg *r)
     struct ns__obj *o = e == CG_OK ? made(c, &r->create) : NULL;
     struct ns_node *n = o && op ? ns__node_cross(op->node, o) : NULL;
     struct ns_file *f = n && !n->mount ? ns__file_new(n, o, op->flags) : NULL;
+    if (f) {
+        f->origin = op->origin;
+    }
     if (!f) {
         if (n) {
             ns__node_put(n);
@@ -106,6 +109,7 @@ static void created(struct ns__call *c, cg_err e, const union ninep_rmsg *r)
     f->state = NS__OPEN;
     f->was_open = true;
     f->iounit = r->create.iounit;
+    ns__file_save(f);
     if (!r->create.created && op->flags & NINEP_OPEN_TRUNC) {
         ns__data_changed(f, o);
     }
@@ -144,6 +148,7 @@ static void failed_early(struct ns__call *c, cg_err e)
         e = CG_ESTALE; /* the walk to the directory before it failed */
     }
     o->dead = e;
+    ns__obj_changed(o);
     ns__file_error(f, e, c->detail);
     f->state = NS__CLOSED;
     f->broken_chain = true;
@@ -157,7 +162,7 @@ static void failed_early(struct ns__call *c, cg_err e)
     }
 }
 
-static void created_early(struct ns__call *c, cg_err e, const union ninep_rmsg *r)
+void ns__created_early(struct ns__call *c, cg_err e, const union ninep_rmsg *r)
 {
     struct ns__obj *o = c->other;
     struct ns_file *f = c->file;
@@ -175,6 +180,7 @@ static void created_early(struct ns__call *c, cg_err e, const union ninep_rmsg *
         f->node->data_serial = o->lease_serial; /* what the kernel side has, it wrote */
         ns__tell(o, NS_INVAL_ATTR, NULL);
     }
+    ns__file_save(f);
     ns__wake(&f->waiters);
 }
 
@@ -216,7 +222,7 @@ static void create_early(struct ns_op *op, struct ns__obj *dir)
     struct ns__obj *o = provisional(op, dir);
     struct ns_node *n = o ? ns__node_get(op->ns, ns__view(op->node), o) : NULL;
     struct ns_file *f = n ? ns__file_new(n, o, op->flags) : NULL;
-    union ninep_tmsg *m = f ? create_call(&fl, op, dir, o, created_early, &c) : NULL;
+    union ninep_tmsg *m = f ? create_call(&fl, op, dir, o, ns__created_early, &c) : NULL;
     if (!m) {
         if (f) {
             ns__file_put(f);

@@ -21,6 +21,7 @@ struct ns__mount *ns__mount_new(struct ns *ns, struct ns_node *point, const char
         return NULL;
     }
     m->ns = ns;
+    m->number = ++ns->mount_last;
     m->refs = 1;
     m->old = copy;
     cg_list_init(&m->members);

@@ -135,6 +135,7 @@ static void unlink_view(struct ns_node *n, const void *what)
 static void node_free(struct ns_node *n)
 {
     cg_map_del(&n->ns->by_id, &n->id);
+    ns__unsave(n->ns, n->saved);
     cg_list_del(&n->of);
     cg_list_del(&n->synth_link);
     cg_list_del(&n->link);

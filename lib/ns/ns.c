@@ -89,6 +89,7 @@ void ns_free(struct ns *ns)
         ns__tree_end(CG_CONTAINER(it, struct ns__tree, link));
     }
     free_all(ns);
+    ns__unsave(ns, ns->saved_table);
     cg_map_fini(&ns->by_id);
     cg_map_fini(&ns->by_view);
     cg_free(ns->self);

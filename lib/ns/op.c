@@ -21,6 +21,7 @@ struct ns_op *ns__op_new(struct ns *ns, enum ns__kind kind, void (*step)(struct 
     op->kind = kind;
     op->step = step;
     op->aux = aux;
+    op->origin = ns->origin;
     op->until_ns = UINT64_MAX;
     op->deadline_ns =
         ns->config.env->now_ns(ns->config.env->ctx) + (uint64_t)NS_DEADLINE_MS * 1000000;
@@ -115,6 +116,9 @@ void ns__note(struct ns_op *op, cg_err e, const char *detail)
 
 void ns__op_leave(struct ns_op *op)
 {
+    if (op->file) {
+        ns__file_save(op->file);
+    }
     cg_list_del(&op->wait);
     CG_LIST_EACH (it, &op->calls) {
         struct ns__call *c = CG_CONTAINER(it, struct ns__call, link);
@@ -207,6 +211,7 @@ void ns__finish_count(struct ns_op *op, uint64_t count)
 void ns__finish_open(struct ns_op *op, struct ns_file *f, const struct ns_stat *st, bool keep,
                      bool direct)
 {
+    ns__file_save(f);
     if (ns__late(op, &(struct ns__outcome){*st, f, keep, direct})) {
         return;
     }
@@ -314,6 +319,9 @@ static void call_end(struct ns__call *c, cg_err e, const union ninep_rmsg *r, co
         }
         c->detail = detail;
         c->reply(c, e, r);
+        if (c->file) {
+            ns__file_save(c->file);
+        }
         if (c->change) {
             ns__change_end(c, c->obj);
             if (c->other) {
@@ -324,10 +332,14 @@ static void call_end(struct ns__call *c, cg_err e, const union ninep_rmsg *r, co
     call_free(c);
 }
 
-static void call_done(void *aux, cg_err e, const union ninep_rmsg *r, const char *detail)
+void ns__call_done(void *aux, cg_err e, const union ninep_rmsg *r, const char *detail)
 {
     struct ns__call *c = aux;
     struct ns *ns = c->tree->ns;
+    if (c->origin && ns->config.outcome && !ns->closing) {
+        uint64_t count = c->type == NINEP_TWRITE && !e ? r->write.count : 0;
+        ns->config.outcome(ns->config.ctx, c->origin, c->type, e, count);
+    }
     call_end(c, e, r, detail);
     if (!ns->closing) {
         ns__trim(ns);
@@ -389,6 +401,7 @@ union ninep_tmsg *ns__flight_add(struct ns__flight *f, uint8_t type, struct ns__
     c->obj = obj;
     c->other = other;
     c->reply = reply;
+    c->type = type;
     if (obj) {
         ns__obj_ref(obj);
         obj->calls++;
@@ -400,7 +413,7 @@ union ninep_tmsg *ns__flight_add(struct ns__flight *f, uint8_t type, struct ns__
     struct ninep_call *m = &f->msgs[f->n];
     memset(m, 0, sizeof *m);
     m->type = type;
-    m->done = call_done;
+    m->done = ns__call_done;
     m->aux = c;
     f->calls[f->n++] = c;
     if (call) {
@@ -424,6 +437,15 @@ void ns__flight_drop(struct ns__flight *f)
         call_free(f->calls[i]);
     }
     f->n = 0;
+}
+
+/* Does the request change something, so that it must not be made again for one origin? A request
+ * that only opens is made again. */
+static bool is_change(const struct ns__call *c)
+{
+    return c->type == NINEP_TOPEN
+               ? c->change
+               : c->type != NINEP_TWALK && ninep_type_class(c->type) == NINEP_CLASS_ONCE;
 }
 
 /* Once a link has been down for as long as an operation may take, nobody waits for it any more: the
@@ -463,6 +485,10 @@ void ns__flight_send(struct ns__flight *f)
             }
         }
         c->moment = t->moment;
+        m->origin = c->origin = f->op && is_change(c) ? f->op->origin : 0;
+        if (c->file) {
+            ns__file_save(c->file);
+        }
         if (c->op) {
             m->deadline_ms = time_left_ms(c->op, t);
         }

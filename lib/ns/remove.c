@@ -40,6 +40,7 @@ static void unnamed(struct ns__obj *o, struct ns__obj *dir, const char *name)
         cg_free(o->up_name);
         o->up = NULL;
         o->up_name = NULL;
+        ns__obj_changed(o);
         ns__obj_put(dir);
     }
 }

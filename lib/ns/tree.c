@@ -44,6 +44,7 @@ static struct ns__tree *tree_new(struct ns *ns, const char *node, const char *se
     t->name = cg_strdup(name);
     t->ticket = ticket ? cg_strdup(ticket) : NULL;
     t->seed = name_seed(node, service, name);
+    t->number = ++ns->tree_last;
     cg_map_init(&t->objs, sizeof(struct ns__xkey));
     cg_map_init(&t->names, 2 * sizeof(uint64_t));
     cg_list_init(&t->fids);
@@ -54,6 +55,7 @@ static struct ns__tree *tree_new(struct ns *ns, const char *node, const char *se
         ns__tree_free(t);
         return NULL;
     }
+    ns__save_tree(t);
     return t;
 }
 
@@ -131,6 +133,7 @@ void ns__tree_free(struct ns__tree *t)
     }
     cg_map_fini(&t->objs);
     cg_map_fini(&t->names);
+    ns__unsave(t->ns, t->saved);
     cg_list_del(&t->link);
     t->ns->tree_count--;
     cg_free(t->node);
@@ -152,7 +155,7 @@ static void failed(struct ns__tree *t, cg_err why, const char *detail)
     ns__wake(&t->waiters);
 }
 
-static void came_up(struct ns__tree *t)
+void ns__came_up(struct ns__tree *t)
 {
     const struct ninep_attr *a = ninep_client_root_attr(t->client);
     struct ns__obj *old = t->root;
@@ -192,9 +195,9 @@ static void on_state(void *ctx, enum ninep_client_state st, bool resumed, cg_err
     }
     if (st == NINEP_UP && !resumed) {
         end_session(t);
-        came_up(t);
+        ns__came_up(t);
     } else if (st == NINEP_UP && t->state != NS__TREE_UP) {
-        came_up(t);
+        ns__came_up(t);
     } else if (st == NINEP_DEAD) {
         end_session(t);
         failed(t, why, detail);
@@ -231,7 +234,7 @@ static bool on_forgotten(void *ctx)
     return ns__forgotten(ctx);
 }
 
-static cg_err dial(struct ns__tree *t, struct cg_errbuf *eb)
+cg_err ns__dial(struct ns__tree *t, struct cg_errbuf *eb)
 {
     const struct ninep_client_config config = {
         .env = t->ns->config.env,
@@ -251,6 +254,17 @@ static cg_err dial(struct ns__tree *t, struct cg_errbuf *eb)
         t->client = NULL;
         return e;
     }
+    if (t->ns->config.book) {
+        struct book *b = t->ns->config.book;
+        bool adopting = t->adopting;
+        t->adopting = false;
+        if (adopting) {
+            ns__tree_adopted(
+                t, ninep_client_adopt(t->client, b, ns__client_number(t), ns__adopt_call, t));
+        } else {
+            ninep_client_keep(t->client, b, ns__client_number(t));
+        }
+    }
     ninep_client_start(t->client);
     return CG_OK;
 }
@@ -267,7 +281,7 @@ enum ns__up ns__tree_touch(struct ns_op *op, struct ns__tree *t)
     }
     if (t->state != NS__TREE_STARTING) {
         struct cg_errbuf eb = {0};
-        cg_err e = dial(t, &eb);
+        cg_err e = ns__dial(t, &eb);
         if (e) {
             failed(t, e, eb.text);
         }

@@ -56,7 +56,7 @@ static uint32_t room_of(const struct ns_file *f)
     return ninep_client_msize(f->obj->tree->client) - 128; /* header and fixed fields */
 }
 
-static void written(struct ns__call *c, cg_err e, const union ninep_rmsg *r)
+void ns__written(struct ns__call *c, cg_err e, const union ninep_rmsg *r)
 {
     struct ns_file *f = c->file;
     f->pending--;
@@ -70,6 +70,7 @@ static void written(struct ns__call *c, cg_err e, const union ninep_rmsg *r)
             ns__file_error(f, e ? e : CG_ENOSPC, e ? c->detail : "only a part was written");
         }
     }
+    ns__file_save(f); /* before anything is sent: that ends what is known of this request */
     if (f->broken_chain && f->pending == 0) {
         end_chain(f);
     }
@@ -91,7 +92,7 @@ static bool send_piece(struct ns__flight *fl, struct ns_file *f, uint64_t offset
     m->write.fid = f->fid;
     m->write.offset = offset;
     m->write.data = data;
-    if (reply != written) {
+    if (reply != ns__written) {
         ns__await(c, fl->op);
         return true;
     }
@@ -112,7 +113,7 @@ static bool send_behind(struct ns_op *op, struct ns_file *f)
         ns__flight_init(&fl, op, f->obj->tree);
         fl.chain = f->chain;
         if (!send_piece(&fl, f, op->offset + at, (struct cg_span){(uint8_t *)op->data + at, n},
-                        written)) {
+                        ns__written)) {
             ns__file_error(f, CG_ENOMEM, "no memory for a write");
             f->broken_chain = true;
             return false;

@@ -33,7 +33,7 @@ static uint8_t *own(struct ramfs *fs, uint8_t *page, bool whole)
     if (h->born == book_now(fs->book)) {
         return page;
     }
-    uint8_t *copy = book_add(fs->book, RAM_KIND_PAGE, h->a, h->b, RAM_PAGE_BYTES);
+    uint8_t *copy = book_add_raw(fs->book, RAM_KIND_PAGE, h->a, h->b, RAM_PAGE_BYTES);
     if (copy == NULL) {
         fs->starved = true;
         return NULL;
