@@ -2,8 +2,11 @@
 #include "notify.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
 /* Notes that may wait: two for every file of a large source tree; 100 bytes each. */
 enum { NOTES_MAX = 1 << 19 };
@@ -20,7 +23,8 @@ struct notifier {
     void (*settled)(void *ctx, void *token);
     void *ctx;
     uv_thread_t thread;
-    uv_async_t async;
+    uv_poll_t poll; /* of event */
+    int event;      /* there are fences in passed */
     uv_mutex_t lock;
     uv_cond_t wake;
     struct cg_list todo;   /* lock */
@@ -45,9 +49,29 @@ static void write_note(struct notifier *n, const struct note *t)
     }
 }
 
+/* See notify.h. The standard three stay. */
+static void own_descriptors(const struct notifier *n)
+{
+    unsigned low = (unsigned)(n->fd < n->event ? n->fd : n->event);
+    unsigned high = (unsigned)(n->fd < n->event ? n->event : n->fd);
+    if (unshare(CLONE_FILES) != 0) {
+        cg_log(CG_WARN, "the notifier shares descriptors: %s; its end may delay a successor",
+               strerror(errno));
+        return;
+    }
+    if (low > STDERR_FILENO + 1) {
+        close_range(STDERR_FILENO + 1, low - 1, 0);
+    }
+    if (high > low + 1) {
+        close_range(low + 1, high - 1, 0);
+    }
+    close_range(high + 1, ~0U, 0);
+}
+
 static void notifier_main(void *arg)
 {
     struct notifier *n = arg;
+    own_descriptors(n);
     uv_mutex_lock(&n->lock);
     while (!n->stop) {
         if (cg_list_empty(&n->todo)) {
@@ -59,7 +83,9 @@ static void notifier_main(void *arg)
         if (t->fence) {
             n->waiting--;
             cg_list_push(&n->passed, &t->link);
-            uv_async_send(&n->async);
+            uint64_t one = 1;
+            ssize_t told = write(n->event, &one, sizeof one);
+            cg_assert(told == sizeof one);
             continue;
         }
         uv_mutex_unlock(&n->lock);
@@ -71,10 +97,16 @@ static void notifier_main(void *arg)
     uv_mutex_unlock(&n->lock);
 }
 
-static void on_passed(uv_async_t *async)
+static void on_passed(uv_poll_t *poll, int status, int events)
 {
-    struct notifier *n = async->data;
+    struct notifier *n = poll->data;
     struct cg_list passed;
+    uint64_t count;
+    (void)status;
+    (void)events;
+    if (read(n->event, &count, sizeof count) != sizeof count) {
+        return;
+    }
     cg_list_init(&passed);
     uv_mutex_lock(&n->lock);
     while (!cg_list_empty(&n->passed)) {
@@ -102,10 +134,16 @@ cg_err notifier_new(uv_loop_t *loop, int fd, void (*settled)(void *ctx, void *to
     *n = (struct notifier){.fd = fd, .settled = settled, .ctx = ctx};
     cg_list_init(&n->todo);
     cg_list_init(&n->passed);
+    n->event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (n->event < 0) {
+        cg_free(n);
+        return cg_err_from_errno(errno);
+    }
     uv_mutex_init(&n->lock);
     uv_cond_init(&n->wake);
-    uv_async_init(loop, &n->async, on_passed);
-    n->async.data = n;
+    uv_poll_init(loop, &n->poll, n->event);
+    n->poll.data = n;
+    uv_poll_start(&n->poll, UV_READABLE, on_passed);
     int e = uv_thread_create(&n->thread, notifier_main, n);
     cg_assert(e == 0 || e == UV_EAGAIN);
     if (e != 0) {
@@ -128,6 +166,7 @@ static void free_notes(struct cg_list *list)
 static void on_closed(uv_handle_t *h)
 {
     struct notifier *n = h->data;
+    close(n->event);
     free_notes(&n->todo);
     free_notes(&n->passed);
     uv_mutex_destroy(&n->lock);
@@ -145,7 +184,7 @@ void notifier_free(struct notifier *n)
     if (running) {
         uv_thread_join(&n->thread);
     }
-    uv_close((uv_handle_t *)&n->async, on_closed);
+    uv_close((uv_handle_t *)&n->poll, on_closed);
 }
 
 static void push(struct notifier *n, struct note *t)

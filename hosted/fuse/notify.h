@@ -1,8 +1,14 @@
 /* notify: the thread that tells the kernel what to forget. Private to dev.
  *
  * The loop thread pushes notes; the thread writes them in order; finished fences come back to the
- * loop by an async handle. A note that the kernel answers with ENOENT was about something that it
+ * loop by an eventfd. A note that the kernel answers with ENOENT was about something that it
  * does not hold, which is as good as done.
+ *
+ * A note about a file's pages waits in the kernel, out of reach even of SIGKILL, for those that a
+ * request which is under way has locked. When this process is killed then, the thread stays until
+ * the request is answered, and that is up to our successor. So the thread has descriptors of its
+ * own, and no others than it needs: those of the process close with its main thread, and who waits
+ * for its end (init, by the socket of lib/keep) learns of it.
  */
 #ifndef COGNU_FUSE_NOTIFY_H
 #define COGNU_FUSE_NOTIFY_H

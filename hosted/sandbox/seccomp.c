@@ -166,6 +166,7 @@ static void allow_self(struct filter *f)
         allow_if(f, "prctl", is(0, (scmp_datum_t)prctls[i]));
     }
     allow_if(f, "clone", masked(0, CLONE_THREAD, CLONE_THREAD));
+    allow_if(f, "unshare", is(0, CLONE_FILES)); /* a thread with descriptors of its own */
     allow_if(f, "tgkill", is(0, (scmp_datum_t)getpid()));
     allow_if(f, "prlimit64", is(0, 0)); /* its own limits, which it can only lower */
     /* Its flags are behind a pointer, out of a filter's sight; libc then falls back to clone. */

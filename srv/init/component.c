@@ -114,14 +114,10 @@ void component_stop(struct component *c)
     }
 }
 
-void component_ended(struct component *c, int status)
+/* Its end is known, and why. */
+static void over(struct component *c)
 {
     const char *name = c->manifest.name;
-    if (WIFSIGNALED(status)) {
-        snprintf(c->why, sizeof c->why, "killed by signal %d", WTERMSIG(status));
-    } else {
-        snprintf(c->why, sizeof c->why, "ended with status %d", WEXITSTATUS(status));
-    }
     c->pid = 0;
     uv_timer_stop(&c->pause);
     component_line_close(c);
@@ -136,6 +132,26 @@ void component_ended(struct component *c, int status)
     }
     cg_log(CG_WARN, "%s %s; starts again in %u ms", name, c->why, c->pause_ms);
     wait_to_start(c);
+}
+
+void component_ended(struct component *c, int status)
+{
+    if (WIFSIGNALED(status)) {
+        snprintf(c->why, sizeof c->why, "killed by signal %d", WTERMSIG(status));
+    } else {
+        snprintf(c->why, sizeof c->why, "ended with status %d", WEXITSTATUS(status));
+    }
+    over(c);
+}
+
+/* A process that only closed its line would go on beside its successor. */
+void component_left(struct component *c)
+{
+    if (c->state == COMPONENT_RUNNING) {
+        kill(c->pid, SIGKILL);
+        snprintf(c->why, sizeof c->why, "left; its process %d waits in the kernel", (int)c->pid);
+        over(c);
+    }
 }
 
 struct component *component_by_pid(struct init *in, pid_t pid)

@@ -13,6 +13,7 @@ enum {
     INIT_LOG_BYTES_MAX = 1024 * 1024, /* then NAME.log becomes NAME.log.1 */
     INIT_PAUSE_MS_MIN = 100,          /* before the second restart in a row; then doubling */
     INIT_PAUSE_MS_MAX = 5000,         /* a client's patience is 30 s */
+    INIT_LEAVE_MS = 50,               /* from the end of its line to that of its process */
     INIT_STEADY_MS = 10000,           /* a component that ran so long restarts at once */
     INIT_USERS_MS = 1000,             /* at stop: for the users' programs */
     INIT_STOP_MS = 2000,              /* at stop: for the components */
@@ -104,6 +105,7 @@ void component_start(struct component *c);
 void component_stop(struct component *c); /* asks it to end; it is not restarted */
 void component_want(struct component *c); /* it shall run, from now or from its end on */
 void component_ended(struct component *c, int status);
+void component_left(struct component *c); /* it is gone, though its process is not */
 struct component *component_by_pid(struct init *in, pid_t pid);
 struct component *component_by_name(struct init *in, const char *name);
 

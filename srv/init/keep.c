@@ -1,6 +1,10 @@
 /* What a component's death must not take away: its shelf (lib/keep). Each start of a component gets
  * a socket of its own, so that nothing which its predecessor left unread can be taken for an answer
  * to it. The shelf is init's, and the component's for as long as init knows its manifest.
+ *
+ * The socket also tells that a component is gone when its process is not: a thread of it may wait
+ * in the kernel for what only its successor can do (hosted/fuse/notify.h). A process that has
+ * closed its socket, and is not reaped within INIT_LEAVE_MS, is not waited for.
  */
 #include "init.h"
 
@@ -15,29 +19,43 @@ enum { REQUESTS_MAX = 64 }; /* of one component, then others have their turn */
 struct init_line {
     uv_poll_t poll;
     struct component *component;
+    uv_timer_t leave; /* runs from the end of the line on */
+    uint32_t handles;
     int fd;
 };
 
 static void on_closed(uv_handle_t *h)
 {
     struct init_line *l = h->data;
-    close(l->fd);
-    cg_free(l);
+    if (--l->handles == 0) {
+        close(l->fd);
+        cg_free(l);
+    }
 }
 
-static void serve(struct init_line *l)
+static void on_leave(uv_timer_t *t)
+{
+    struct init_line *l = t->data;
+    component_left(l->component);
+}
+
+/* False: the other end is closed. */
+static bool serve(struct init_line *l)
 {
     for (int i = 0; i < REQUESTS_MAX && keep_shelf_serve(&l->component->shelf, l->fd); i++) {
     }
+    char byte;
+    return recv(l->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) != 0;
 }
 
 static void on_readable(uv_poll_t *poll, int status, int events)
 {
     struct init_line *l = poll->data;
     (void)events;
-    serve(l);
-    if (status != 0) { /* its other end is closed, and component_ended will tell */
+    (void)status;
+    if (!serve(l)) {
         uv_poll_stop(poll);
+        uv_timer_start(&l->leave, on_leave, INIT_LEAVE_MS, 0); /* the rule: it ends meanwhile */
     }
 }
 
@@ -58,6 +76,9 @@ cg_err component_line_open(struct component *c, struct cg_errbuf *eb)
     l->component = c;
     l->fd = pair[0];
     l->poll.data = l;
+    l->leave.data = l;
+    l->handles = 2;
+    uv_timer_init(&c->init->loop, &l->leave);
     uv_poll_init(&c->init->loop, &l->poll, l->fd);
     uv_poll_start(&l->poll, UV_READABLE, on_readable);
     c->line = l;
@@ -76,8 +97,9 @@ void component_line_passed(struct component *c)
 void component_line_close(struct component *c)
 {
     if (c->line != NULL) {
-        serve(c->line); /* what it put just before its end */
+        (void)serve(c->line); /* what it put just before its end */
         uv_close((uv_handle_t *)&c->line->poll, on_closed);
+        uv_close((uv_handle_t *)&c->line->leave, on_closed);
         c->line = NULL;
     }
 }
