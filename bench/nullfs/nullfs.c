@@ -332,7 +332,7 @@ static void on_gone(void *ctx)
     uv_stop(fs->loop);
 }
 
-static const struct fdev_ops ops = {on_request, on_interrupt, on_forget, on_settled, on_gone};
+static const struct fdev_ops ops = {on_request, on_interrupt, on_forget, on_settled, on_gone, NULL};
 
 static void on_signal(uv_signal_t *s, int signum)
 {

@@ -13,6 +13,8 @@
 
 #include "dev.h"
 #include "lasterr.h"
+#include <cognu/book.h>
+#include <cognu/keep.h>
 #include <cognu/ninep_uv.h>
 #include <cognu/ns.h>
 #include <cognu/secure_uv.h>
@@ -46,6 +48,9 @@ struct adapter_options {
 struct adapter {
     uv_loop_t *loop;
     struct adapter_options opt;
+    struct keep *keep;     /* NULL: what this process has ends with it */
+    struct book *book;     /* kept.c */
+    uint64_t space_last;   /* number of the last space */
     struct cg_list spaces; /* space.link */
     uint32_t space_count;
     struct lasterr *errors;
@@ -88,19 +93,24 @@ struct handle {
     bool plain;         /* known to have no file capability */
     uint32_t shown;     /* directories: our own names that the tree below has given: bits */
     struct cg_str text; /* our own files: what is read */
+    void *saved;        /* kept.c: its record */
     uint32_t generation, next_free;
 };
 
 struct space {
     struct cg_list link;
     struct adapter *adapter;
+    uint64_t number;       /* of its records */
+    void *saved;           /* its own */
+    struct cg_map origins; /* kept.c: number of a request -> what is known of it */
+    uint64_t settle_ns;    /* when an adopted space has settled; 0: it has */
     char name[SPACE_NAME_BYTES];
     struct ns *ns;
     struct fdev *dev;
     struct owner owner;
     struct handle *handles;
     uint32_t handle_count, handle_free; /* allocated; head of the free chain, UINT32_MAX: none */
-    struct cg_map locks;                /* struct lock_key -> pid as a pointer */
+    struct cg_map locks;                /* kept.c: who holds locks on what */
     struct cg_list jobs;                /* clones that its processes wait for */
     struct cg_list graced;              /* freq.graced: interrupted requests, the oldest first */
     /* What the tree below has at /proc, /dev and /mnt, as last seen; one reference each. */
@@ -116,6 +126,9 @@ struct space {
 /* Takes fd and owner.pidns. */
 cg_err space_new(struct adapter *a, const char *name, int fd, struct owner owner,
                  struct space **out, struct cg_errbuf *eb);
+/* The same from what a predecessor left under number. first is called before its namespace. */
+cg_err space_adopt(struct adapter *a, uint64_t number, const char *name, int fd, struct owner owner,
+                   void (*first)(struct space *s), struct space **out, struct cg_errbuf *eb);
 void space_free(struct space *s);
 struct space *space_of(struct freq *r);
 uint32_t space_pid(struct space *s, uint32_t pid); /* in our PID namespace; 0: unknown */
@@ -126,12 +139,14 @@ int space_pidns_of(pid_t pid); /* descriptor of its PID namespace; -1: ours, or 
 
 struct handle *handle_new(struct space *s, uint64_t *fh); /* NULL: HANDLES_MAX are open */
 struct handle *handle_of(struct space *s, uint64_t fh);   /* NULL: no such handle */
+struct handle *handle_at(struct space *s, uint64_t fh); /* a new one of that name; NULL: no room */
 void handle_free(struct space *s, uint64_t fh);
 void handles_fini(struct space *s);
 
 /* ---- face.c and its parts: each answers r ---- */
 
 void face_request(void *ctx, struct freq *r);
+void face_dispatch(struct space *s, struct freq *r); /* to its handler */
 void face_interrupt(void *ctx, struct freq *r);
 /* Cancels what was interrupted GRACE_MS ago; when it next has something to do, 0: nothing. */
 uint64_t face_tick(struct space *s, uint64_t now_ns);

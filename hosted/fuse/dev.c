@@ -71,9 +71,17 @@ static struct freq *freq_new(struct fdev *d)
     return r;
 }
 
+static void tell_answer(struct freq *r, bool after)
+{
+    if (r->dev->ops->answer && !r->dev->closed) {
+        r->dev->ops->answer(r->dev->ctx, r, after);
+    }
+}
+
 static void freq_end(struct freq *r)
 {
     struct fdev *d = r->dev;
+    tell_answer(r, true);
     cg_list_del(&r->link);
     cg_list_del(&r->graced);
     d->under_way--;
@@ -92,7 +100,10 @@ static void freq_end(struct freq *r)
 cg_err freq_keep(struct freq *r)
 {
     struct fdev *d = r->dev;
-    cg_assert(!r->buffer && d->buffer);
+    if (r->buffer) {
+        return CG_OK;
+    }
+    cg_assert(d->buffer);
     if (d->kept >= KEPT_MAX) {
         return CG_ENOMEM;
     }
@@ -117,6 +128,7 @@ static int send_reply(struct fdev *d, uint64_t unique, int error, struct iovec *
 bool freq_reply(struct freq *r, const void *a, size_t alen, const void *b, size_t blen)
 {
     struct iovec iov[3] = {{0}, {(void *)(uintptr_t)a, alen}, {(void *)(uintptr_t)b, blen}};
+    tell_answer(r, false);
     int why = send_reply(r->dev, r->m.h.unique, 0, iov, 3);
     if (why != 0 && why != ENOENT && why != ENODEV) {
         cg_log(CG_ERROR_LEVEL, "the kernel refuses an answer to %s: %s",
@@ -131,6 +143,7 @@ void freq_error(struct freq *r, int error)
 {
     struct iovec iov[1];
     cg_assert(error >= 0 && error < 512);
+    tell_answer(r, false);
     send_reply(r->dev, r->m.h.unique, error, iov, 1);
     freq_end(r);
 }
@@ -150,6 +163,7 @@ static void answer_init(struct fdev *d, struct freq *r)
     fmsg_init_reply(in, &out);
     d->terms.kernel_minor = in->minor;
     d->terms.flags = out.flags | (uint64_t)out.flags2 << 32;
+    d->terms.resend = in->flags & FUSE_INIT_EXT && in->flags2 & FMSG_HAS_RESEND_2;
     d->initialised = true;
     freq_reply(r, &out, sizeof(out), NULL, 0);
 }
@@ -316,6 +330,22 @@ cg_err fdev_new(uv_loop_t *loop, int fd, const struct fdev_ops *ops, void *ctx, 
     }
     *out = d;
     return CG_OK;
+}
+
+void fdev_resume(struct fdev *d, const struct fdev_terms *terms)
+{
+    struct fuse_out_header h = {.len = sizeof(h), .error = FMSG_NOTIFY_RESEND};
+    d->terms = *terms;
+    d->initialised = terms->kernel_minor != 0;
+    if (write(d->fd, &h, sizeof(h)) < 0 && terms->resend) {
+        cg_log(CG_ERROR_LEVEL, "the kernel does not give requests again: %s", strerror(errno));
+    }
+}
+
+void fdev_lost(struct fdev *d, uint64_t unique)
+{
+    struct iovec iov[1];
+    send_reply(d, unique, EIO, iov, 1);
 }
 
 static void on_poll_closed(uv_handle_t *h)

@@ -25,7 +25,8 @@ struct freq {
     struct fmsg m;   /* newname and data: during request(), data longer after freq_keep */
     char name[256];  /* m.name, unless it is longer: then during request() too */
     uint8_t *buffer; /* what freq_keep keeps */
-    void *op;        /* the handler's own, from here on */
+    void *kept;      /* the handler's own, from here on */
+    void *op;
     void *aux;
     uint64_t num[2];
     bool stale;
@@ -37,17 +38,25 @@ struct fdev_ops {
     void (*forget)(void *ctx, uint64_t nodeid, uint64_t refs);
     void (*settled)(void *ctx, void *token); /* a fence has been passed */
     void (*gone)(void *ctx); /* unmounted: no further calls; the owner calls fdev_free */
+    /* An answer is about to be written, or has been: INIT's too. May be NULL. */
+    void (*answer)(void *ctx, struct freq *r, bool after);
 };
 
 /* What INIT agreed on; a successor of this process needs it, for INIT comes once. */
 struct fdev_terms {
     uint32_t kernel_minor;
     uint64_t flags;
+    bool resend; /* the kernel can give requests again that it gave to a process which died */
 };
 
 /* Takes fd. Serves it until it is unmounted or fdev_free. */
 cg_err fdev_new(uv_loop_t *loop, int fd, const struct fdev_ops *ops, void *ctx, struct fdev **out,
                 struct cg_errbuf *eb);
+/* Goes on where a process that is dead was: INIT has been answered then, on these terms. Requests
+ * that it had read come again, marked, where the kernel can do that. */
+void fdev_resume(struct fdev *d, const struct fdev_terms *terms);
+/* Answers EIO to a request that such a process had read, and that does not come again. */
+void fdev_lost(struct fdev *d, uint64_t unique);
 /* Requests under way are answered EIO; their freqs are gone afterwards. Waits for the notifier. */
 void fdev_free(struct fdev *d);
 void *fdev_ctx(const struct fdev *d);
@@ -59,7 +68,7 @@ struct cg_list *fdev_requests(struct fdev *d);
  * the reply gave. b may be NULL. */
 bool freq_reply(struct freq *r, const void *a, size_t alen, const void *b, size_t blen);
 void freq_error(struct freq *r, int error);
-/* Keeps r->m.data until the answer. CG_ENOMEM when too many are kept. */
+/* Keeps what r->m points to until the answer. CG_ENOMEM when too many are kept. */
 cg_err freq_keep(struct freq *r);
 
 /* What the kernel is to forget. Never blocks. off and len as in fuse_notify_inval_inode_out. */

@@ -55,7 +55,7 @@ static void on_gone(void *ctx)
     ((struct world *)ctx)->gone = true;
 }
 
-static const struct fdev_ops ops = {on_request, on_interrupt, on_forget, on_settled, on_gone};
+static const struct fdev_ops ops = {on_request, on_interrupt, on_forget, on_settled, on_gone, NULL};
 
 static void say(struct world *w, uint32_t opcode, uint64_t unique, uint64_t nodeid,
                 const void *body, size_t len)

@@ -1,5 +1,5 @@
 /* face: the kernel's requests, each to its handler, and the answers that several share. */
-#include "adapter.h"
+#include "kept.h"
 
 #include <string.h>
 
@@ -43,9 +43,8 @@ static face_handler *const handlers[] = {
 /* What has no handler is not there, which the kernel remembers: it does not ask again for
  * COPY_FILE_RANGE, TMPFILE, POLL, ACCESS and BMAP, and has ways without them. IOCTL differs: a
  * program is to see that this is no terminal. */
-void face_request(void *ctx, struct freq *r)
+void face_dispatch(struct space *s, struct freq *r)
 {
-    struct space *s = ctx;
     uint32_t op = r->m.h.opcode;
     if (own_is(r->m.h.nodeid)) {
         own_request(s, r);
@@ -53,6 +52,16 @@ void face_request(void *ctx, struct freq *r)
         handlers[op](s, r);
     } else {
         freq_error(r, cg_err_errno(CG_ENOSYS));
+    }
+}
+
+void face_request(void *ctx, struct freq *r)
+{
+    struct space *s = ctx;
+    if (!kept_begun(s, r)) {
+        kept_origin(s, r);
+        face_dispatch(s, r);
+        kept_origin(s, NULL);
     }
 }
 
@@ -74,6 +83,8 @@ static void cancel(struct space *s, struct freq *r)
         own_interrupt(r);
     } else if (r->op) {
         ns_cancel(s->ns, r->op);
+    } else {
+        kept_cancel(s, r);
     }
 }
 
@@ -160,7 +171,9 @@ void face_entry(void *aux, cg_err e, const struct ns_stat *st, const char *detai
         return;
     }
     attr_entry(s, st, &out);
+    ns_node_taken(st->node, 1);
     if (!freq_reply(r, &out, sizeof(out), NULL, 0)) {
+        ns_node_given(st->node, 1);
         ns_node_forget(st->node, 1);
     }
 }
@@ -198,10 +211,12 @@ void face_opened(void *aux, cg_err e, struct ns_file *f, const struct ns_stat *s
     }
     h->file = f;
     h->dir = r->m.h.opcode == FUSE_OPENDIR;
+    kept_handle(s, open.fh);
     open.open_flags = h->dir ? 0 : open_flags(st, keep_cache, direct_io);
     bool taken;
     if (create) {
         attr_entry(s, st, &entry);
+        ns_node_taken(st->node, 1);
         taken = freq_reply(r, &entry, sizeof(entry), &open, sizeof(open));
     } else {
         taken = freq_reply(r, &open, sizeof(open), NULL, 0);
@@ -209,6 +224,7 @@ void face_opened(void *aux, cg_err e, struct ns_file *f, const struct ns_stat *s
     if (!taken) {
         handle_free(s, open.fh);
         if (create) {
+            ns_node_given(st->node, 1);
             ns_node_forget(st->node, 1);
         }
     }

@@ -76,6 +76,9 @@ static bool on_emit(void *aux, uint64_t next, const char *name, const struct ns_
     if (l->plus) {
         attr_entry(l->space, st, &entry);
         l->full = !fmsg_direntplus(&l->out, &entry, st->ino, next, st->attr.mode, name);
+        if (!l->full && st->node) {
+            ns_node_taken(st->node, 1);
+        }
     } else {
         l->full = !fmsg_dirent(&l->out, st->ino, next, st->attr.mode, name);
     }
@@ -106,6 +109,7 @@ static void take_back(struct space *s, const uint8_t *data, uint32_t len)
                                 ? NULL
                                 : ns_node_by_id(s->ns, e.entry_out.nodeid);
         if (n) {
+            ns_node_given(n, 1);
             ns_node_forget(n, 1);
         }
         at += (uint32_t)FUSE_DIRENTPLUS_SIZE(&e);

@@ -1,5 +1,5 @@
 /* face_file: requests on open files: contents, space, and giving up privileges on a change. */
-#include "adapter.h"
+#include "kept.h"
 
 #include <string.h>
 #include <sys/stat.h>
@@ -13,6 +13,7 @@ static void go_on(struct freq *r)
 {
     struct space *s = space_of(r);
     r->op = NULL;
+    kept_origin(s, r);
     switch (r->m.h.opcode) {
     case FUSE_WRITE:
         face_write_go(s, r);
@@ -24,6 +25,7 @@ static void go_on(struct freq *r)
         face_setattr_go(s, r);
         break;
     }
+    kept_origin(s, NULL);
 }
 
 static void on_capability(void *aux, cg_err e, const char *detail)

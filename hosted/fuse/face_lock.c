@@ -4,18 +4,9 @@
  * with the owner. So that a close of an unlocked file costs nothing, the space remembers which
  * owners hold locks on which file. The value is the owner's process, for GETLK.
  */
-#include "adapter.h"
+#include "kept.h"
 
 #include <fcntl.h>
-
-struct lock_key {
-    uint64_t nodeid, owner;
-};
-
-static struct lock_key key_of(const struct freq *r, uint64_t owner)
-{
-    return (struct lock_key){r->m.h.nodeid, owner};
-}
 
 static uint64_t length_of(const struct fuse_file_lock *lk)
 {
@@ -34,13 +25,12 @@ static void on_getlk(void *aux, cg_err e, const struct ninep_rgetlock *held, con
         return;
     }
     if (held->type != NINEP_LOCKTYPE_UNLOCK) {
-        struct lock_key k = key_of(r, held->owner);
-        void *pid = held->local ? cg_map_get(&s->locks, &k) : NULL;
+        uint32_t pid = held->local ? kept_lock_pid(s, r->m.h.nodeid, held->owner) : 0;
         out.lk = (struct fuse_file_lock){
             .start = held->start,
             .end = held->length ? held->start + held->length - 1 : INT64_MAX,
             .type = held->type,
-            .pid = (uint32_t)(uintptr_t)pid,
+            .pid = pid,
         };
     }
     freq_reply(r, &out, sizeof(out), NULL, 0);
@@ -81,10 +71,7 @@ void face_setlk(struct space *s, struct freq *r)
         .length = flock ? 0 : length_of(&in->lk),
     };
     if (!flock && in->lk.type != F_UNLCK) { /* before it is granted: better one unlock too many */
-        struct lock_key k = key_of(r, in->owner);
-        uintptr_t pid = in->lk.pid ? in->lk.pid : 1;
-        if (cg_map_count(&s->locks) >= LOCKS_MAX ||
-            cg_map_put(&s->locks, &k, (void *)pid) != CG_OK) {
+        if (!kept_lock(s, r->m.h.nodeid, in->owner, in->lk.pid ? in->lk.pid : 1)) {
             face_fail(r, CG_ELIMIT, "this namespace holds its most locks");
             return;
         }
@@ -121,12 +108,11 @@ static void on_flush_unlocked(void *aux, cg_err e, const char *detail)
 void face_flush(struct space *s, struct freq *r)
 {
     const struct fuse_flush_in *in = &r->m.in.flush;
-    struct lock_key k = key_of(r, in->lock_owner);
     struct handle *h = face_handle(s, r, in->fh);
     if (!h) {
         return;
     }
-    if (!cg_map_del(&s->locks, &k)) {
+    if (!kept_unlock(s, r->m.h.nodeid, in->lock_owner)) {
         flush(s, r);
         return;
     }

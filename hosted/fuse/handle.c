@@ -36,6 +36,28 @@ struct handle *handle_new(struct space *s, uint64_t *fh)
     return h;
 }
 
+/* A freed index may be named again: its generation then goes on from there. */
+struct handle *handle_at(struct space *s, uint64_t fh)
+{
+    uint32_t i = (uint32_t)fh;
+    while (i >= s->handle_count) {
+        if (!grow(s)) {
+            return NULL;
+        }
+    }
+    uint32_t *at = &s->handle_free;
+    while (*at != i && *at != NO_HANDLE) {
+        at = &s->handles[*at].next_free;
+    }
+    if (*at != i) {
+        return NULL;
+    }
+    struct handle *h = &s->handles[i];
+    *at = h->next_free;
+    *h = (struct handle){.used = true, .generation = (uint32_t)(fh >> 32)};
+    return h;
+}
+
 struct handle *handle_of(struct space *s, uint64_t fh)
 {
     uint32_t i = (uint32_t)fh;
@@ -54,6 +76,9 @@ void handle_free(struct space *s, uint64_t fh)
         ns_close(s->ns, h->file);
     }
     cg_str_fini(&h->text);
+    if (h->saved) {
+        book_drop(s->adapter->book, h->saved);
+    }
     *h = (struct handle){.generation = h->generation, .next_free = s->handle_free};
     s->handle_free = (uint32_t)fh;
 }

@@ -7,7 +7,7 @@
  * that is unmounted. Otherwise it waits on its control socket. SIGTERM ends it; its mounts then
  * answer "not connected" until they are unmounted.
  */
-#include "adapter.h"
+#include "kept.h"
 #include "mount.h"
 
 #include <getopt.h>
@@ -53,7 +53,7 @@ static void on_prepare(uv_prepare_t *p)
             space_free(s);
             continue;
         }
-        uint64_t next[] = {face_tick(s, now), ns_tick(s->ns)};
+        uint64_t next[] = {face_tick(s, now), ns_tick(s->ns), kept_tick(s, now)};
         for (size_t i = 0; i < CG_COUNT(next); i++) {
             due = next[i] && next[i] < due ? next[i] : due;
         }
@@ -225,9 +225,14 @@ static void start_handles(struct program *p)
     uv_signal_start(&p->interrupt, on_signal, SIGINT);
 }
 
+/* What is kept is a successor's: the namespaces go on with it, as after a death. */
 static void stop(struct program *p)
 {
     struct adapter *a = &p->adapter;
+    if (a->keep && p->stopped) {
+        cg_log(CG_INFO, "ends; %u namespaces are kept", a->space_count);
+        return;
+    }
     if (p->only && !cg_list_empty(&a->spaces)) {
         funmount(a->opt.mount, NULL);
     }
@@ -243,6 +248,9 @@ static void stop(struct program *p)
     uv_close((uv_handle_t *)&p->term, NULL);
     uv_close((uv_handle_t *)&p->interrupt, NULL);
     uv_run(a->loop, UV_RUN_DEFAULT);
+    if (a->book) {
+        book_free(a->book);
+    }
     lasterr_free(a->errors);
 }
 
@@ -267,6 +275,7 @@ int main(int argc, char **argv)
                         }};
     struct cg_errbuf eb = {0};
     cg_log_init("fuse");
+    p.adapter.keep = keep_from_args(&argc, argv);
     cg_alloc_keep_freed();
     mallopt(M_MMAP_THRESHOLD, KEEP_BYTES / 4);
     mallopt(M_TRIM_THRESHOLD, KEEP_BYTES);
@@ -283,9 +292,13 @@ int main(int argc, char **argv)
     cg_assert(p.adapter.errors);
     start_dialer(&p.adapter);
     start_handles(&p);
-    cg_err e = p.adapter.opt.mount
-                   ? start_only(&p, &eb)
-                   : control_open(&p.adapter, p.adapter.opt.control, &p.control, &eb);
+    cg_err e = kept_open(&p.adapter, &eb);
+    if (e == CG_OK) {
+        kept_adopt(&p.adapter);
+    }
+    e = e                     ? e
+        : p.adapter.opt.mount ? start_only(&p, &eb)
+                              : control_open(&p.adapter, p.adapter.opt.control, &p.control, &eb);
     if (e == CG_OK) {
         run(&p);
     } else {

@@ -15,6 +15,10 @@
 enum {
     FMSG_INIT_IN_BYTES_MIN = 16 /* before 7.36 */
 };
+enum {
+    FMSG_NOTIFY_RESEND = 7,    /* 7.41: give again what was given and not answered */
+    FMSG_HAS_RESEND_2 = 1 << 7 /* of flags2: it can */
+};
 #define FMSG_DIRECT_IO_ALLOW_MMAP (1ULL << 36) /* 7.39: shared maps of direct_io files */
 
 enum {

@@ -7,7 +7,7 @@
  * /mnt/ns covers what the tree below may have there; /mnt, /proc and /dev appear, empty, where the
  * tree has none. Texts are taken when a file is opened. Node numbers have bit 62.
  */
-#include "adapter.h"
+#include "kept.h"
 
 #include <string.h>
 #include <sys/stat.h>
@@ -128,7 +128,9 @@ bool own_looked_up(struct space *s, struct freq *r, uint64_t own, cg_err e,
     out.entry_valid = out.attr_valid = 0;
     out.entry_valid_nsec = out.attr_valid_nsec = 0;
     ns_node_ref(n);
+    ns_node_taken(n, 1);
     if (!freq_reply(r, &out, sizeof(out), NULL, 0)) {
+        ns_node_given(n, 1);
         ns_node_forget(n, 1);
     }
     return true;
@@ -189,15 +191,20 @@ static void own_open(struct space *s, struct freq *r, enum own kind)
         face_fail(r, e, "the text cannot be made");
         return;
     }
+    kept_handle(s, out.fh);
     if (!freq_reply(r, &out, sizeof(out), NULL, 0)) {
         handle_free(s, out.fh);
     }
 }
 
+/* A predecessor's text is gone with it: what is read on is as things are now. */
 static void own_read(struct space *s, struct freq *r)
 {
     const struct fuse_read_in *in = &r->m.in.read;
     struct handle *h = face_handle(s, r, in->fh);
+    if (h && !h->text.data && !h->dir) {
+        (void)fill(s, r, h->own, &h->text);
+    }
     if (h) {
         size_t left = in->offset < h->text.len ? h->text.len - in->offset : 0;
         freq_reply(r, left ? h->text.data + in->offset : NULL, left < in->size ? left : in->size,

@@ -1,5 +1,5 @@
 /* space: one namespace with its superblock, from the device's arrival to its unmounting. */
-#include "adapter.h"
+#include "kept.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -78,6 +78,7 @@ static void on_forget(void *ctx, uint64_t nodeid, uint64_t refs)
     struct space *s = ctx;
     struct ns_node *n = own_is(nodeid) ? NULL : ns_node_by_id(s->ns, nodeid);
     if (n) {
+        ns_node_given(n, refs);
         ns_node_forget(n, refs);
     }
 }
@@ -95,14 +96,19 @@ static void on_gone(void *ctx)
     s->ending = true; /* freed at the loop's next turn: the device is still on the stack */
 }
 
-static const struct fdev_ops device_ops = {face_request, face_interrupt, on_forget, on_settled,
-                                           on_gone};
+static void on_answer(void *ctx, struct freq *r, bool after)
+{
+    kept_answer(ctx, r, after);
+}
+
+static const struct fdev_ops device_ops = {face_request, face_interrupt, on_forget,
+                                           on_settled,   on_gone,        on_answer};
 
 /* ---- life ---- */
 
-static cg_err make_ns(struct space *s)
+static cg_err make_ns(struct space *s, bool adopt, struct cg_errbuf *eb)
 {
-    const struct adapter_options *o = &s->adapter->opt;
+    const struct adapter *a = s->adapter;
     struct ns_config config = {
         .env = &cg_env_real,
         .dial = adapter_dial,
@@ -110,32 +116,78 @@ static cg_err make_ns(struct space *s)
         .invalidate = on_invalidate,
         .settled = on_fence,
         .ctx = s,
-        .self = o->self,
-        .user = o->user,
+        .book = a->keep ? a->book : NULL,
+        .number = s->number,
+        .outcome = kept_outcome,
+        .pending = kept_pending,
+        .self = a->opt.self,
+        .user = a->opt.user,
         .names_ns = (NAMES_MS + NAMES_SLACK_MS) * UINT64_C(1000000),
     };
-    return ns_new(&config, &s->ns);
+    if (adopt) {
+        return ns_adopt(&config, &s->ns, eb);
+    }
+    cg_err e = ns_new(&config, &s->ns);
+    return e == CG_OK ? e : cg_fail(eb, e, "no memory for a namespace");
+}
+
+static struct space *make(struct adapter *a, uint64_t number, const char *name, struct owner owner)
+{
+    struct space *s = a->space_count < SPACES_MAX ? cg_zalloc(sizeof(*s)) : NULL;
+    if (!s) {
+        return NULL;
+    }
+    *s = (struct space){.adapter = a, .number = number, .owner = owner, .handle_free = UINT32_MAX};
+    snprintf(s->name, sizeof(s->name), "%s", name);
+    cg_map_init(&s->locks, 2 * sizeof(uint64_t));
+    cg_map_init(&s->origins, sizeof(uint64_t));
+    cg_list_init(&s->jobs);
+    cg_list_init(&s->graced);
+    cg_list_push(&a->spaces, &s->link);
+    a->space_count++;
+    return s;
+}
+
+static cg_err no_space(int fd, struct cg_errbuf *eb)
+{
+    close(fd);
+    return cg_fail(eb, CG_ELIMIT, "this adapter serves its most namespaces");
 }
 
 cg_err space_new(struct adapter *a, const char *name, int fd, struct owner owner,
                  struct space **out, struct cg_errbuf *eb)
 {
-    struct space *s = a->space_count < SPACES_MAX ? cg_zalloc(sizeof(*s)) : NULL;
+    struct space *s = make(a, a->space_last + 1, name, owner);
     if (!s) {
-        close(fd);
-        return cg_fail(eb, CG_ELIMIT, "this adapter serves its most namespaces");
+        return no_space(fd, eb);
     }
-    *s = (struct space){.adapter = a, .owner = owner, .handle_free = UINT32_MAX};
-    snprintf(s->name, sizeof(s->name), "%s", name);
-    cg_map_init(&s->locks, 2 * sizeof(uint64_t));
-    cg_list_init(&s->jobs);
-    cg_list_init(&s->graced);
-    cg_list_push(&a->spaces, &s->link);
-    a->space_count++;
-    cg_err e = make_ns(s);
+    a->space_last++;
+    cg_err e = make_ns(s, false, eb);
+    e = e ? e : kept_space(s, fd, eb);
     if (e != CG_OK) {
         close(fd);
-        cg_fail(eb, e, "no memory for a namespace");
+    } else {
+        e = fdev_new(a->loop, fd, &device_ops, s, &s->dev, eb);
+    }
+    if (e != CG_OK) {
+        space_free(s);
+        return e;
+    }
+    *out = s;
+    return CG_OK;
+}
+
+cg_err space_adopt(struct adapter *a, uint64_t number, const char *name, int fd, struct owner owner,
+                   void (*first)(struct space *s), struct space **out, struct cg_errbuf *eb)
+{
+    struct space *s = make(a, number, name, owner);
+    if (!s) {
+        return no_space(fd, eb);
+    }
+    first(s);
+    cg_err e = make_ns(s, true, eb);
+    if (e != CG_OK) {
+        close(fd);
     } else {
         e = fdev_new(a->loop, fd, &device_ops, s, &s->dev, eb);
     }
@@ -160,6 +212,7 @@ void space_free(struct space *s)
     if (s->dev) {
         fdev_free(s->dev);
     }
+    kept_space_end(s);
     if (s->owner.pidns >= 0) {
         close(s->owner.pidns);
     }

@@ -564,6 +564,16 @@ static void put_trees(struct adoption *a)
     }
 }
 
+/* Names that a predecessor gave a moment ago are held for as long as any. */
+static void hold_names(struct ns *ns)
+{
+    uint64_t until = ns->config.env->now_ns(ns->config.env->ctx) + ns->config.names_ns;
+    ns->names_until_ns = ns->moved_until_ns = until;
+    CG_LIST_EACH (it, &ns->nodes) {
+        CG_CONTAINER(it, struct ns_node, link)->held_until_ns = until;
+    }
+}
+
 static cg_err adopt_all(struct adoption *a)
 {
     cg_err e = each(a, NS__REC_TABLE, 0, find_table);
@@ -598,6 +608,7 @@ cg_err ns_adopt(const struct ns_config *config, struct ns **out, struct cg_errbu
         put_nodes(&a);
         put_objs(&a);
         put_trees(&a);
+        hold_names(ns);
         *out = ns;
     }
     for (size_t i = 0; i < CG_COUNT(maps); i++) {
@@ -612,7 +623,7 @@ void ns_adopted_tell(struct ns *ns)
     CG_LIST_EACH (it, &ns->nodes) {
         struct ns_node *n = CG_CONTAINER(it, struct ns_node, link);
         if (n->saved && n->saved->refs > 0 && ns->config.invalidate) {
-            ns->config.invalidate(ns->config.ctx, n, NS_INVAL_DATA, NULL);
+            ns->config.invalidate(ns->config.ctx, n, NS_INVAL_DATA);
         }
     }
 }

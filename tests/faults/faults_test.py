@@ -370,11 +370,28 @@ def escapes(cell):
 
 
 def adapter_killed(cell):
-    """docs/caveats.md: namespaces end with the adapter that serves them; new ones can be made at once."""
-    a, other = cell.shell(), cell.shell("beta")
+    """A successor goes on: what runs in the namespaces sees a delay."""
+    a, b, other = cell.shell(), cell.shell(), cell.shell("beta")
+    a.do("mkdir -p /n/beta/adopt; cd /n/beta/adopt; echo one >held; exec 3<>held 4<held; head -c 2 <&4 >/dev/null; echo v >/tmp/t; "
+         "head -c 30000000 /dev/urandom >/src")
     cell.kill("alpha", "fuse")
-    r = a.do("cat /n/beta/marked", 20)
-    check("the adapter killed: its namespaces end or go on, but do not hang", r.status is not None or "shell ended" in r.out, r)
+    fine("the adapter killed: an idle shell goes on", a.do("pwd; cat <&4; echo two >&3; cat held /tmp/t", 20), "/n/beta/adopt\ne\ntwo\nv")
+    b.begin("python3 /appender.py /n/beta/adopt/lines 300 0.004")
+    a.begin("cp /src big && cmp /src big && echo same")
+    for _ in range(3):
+        time.sleep(0.3)
+        cell.kill("alpha", "fuse")
+    fine("a copy goes on over three more", a.end(90), "same")
+    check("and no append fails", not lines_ok("the adapter killed three times under an appender", cell, b.end(60).out, "adopt/lines"))
+    b.begin("python3 /appender.py /n/beta/adopt/more 300 0.004")
+    for name in ("fuse", "gate", "fuse"):
+        time.sleep(0.3)
+        cell.kill("alpha", name)
+    check("adapter and gate killed in turn: no append fails",
+          not lines_ok("adapter and gate killed in turn under an appender", cell, b.end(60).out, "adopt/more"))
+    fine("what was bound stays bound", b.do("bind /n/beta/adopt /mnt; ns | tail -1; ls /mnt"), "lines")
+    cell.kill("alpha", "fuse")
+    fine("over a kill, too", b.do("ls /mnt; ns | tail -1; on beta uname"), "Linux")
     fine("other nodes' are not affected", other.do("ls /"))
     fine("a new shell works", cell.shell().do("ls /n/beta >/dev/null && echo fine", 40), "fine")
 

@@ -1,7 +1,6 @@
 #!/usr/bin/env python3
 """ramfs, env and srv across kill -9. This test is their init: it holds what they keep (the protocol of include/cognu/keep.h, which
 shares no code with theirs) and the socket that they serve. Prints 'N passed, N failed'."""
-import array
 import os
 import random
 import socket
@@ -13,45 +12,7 @@ import threading
 import time
 
 from rig import BUILD, READ, TRUNC, WRITE, Conn, check, equal, p9, report
-
-CG_ENOENT = 2
-
-
-class Shelf(threading.Thread):
-    """Serves one process's requests; what is kept stays with the owner of items."""
-
-    def __init__(self, sock, items):
-        super().__init__(daemon=True)
-        self.sock, self.items = sock, items
-        self.start()
-
-    def run(self):
-        while True:
-            data, fds, _, _ = socket.recv_fds(self.sock, 400, 4)
-            if not data:
-                return
-            verb, name = data[:1], data[1:]
-            give, error = [], 0
-            if verb == b"p" and len(fds) == 1:
-                self.drop(name)
-                self.items[name] = fds.pop()
-            elif verb == b"g" and name in self.items:
-                give = [self.items[name]]
-            elif verb == b"g":
-                error = CG_ENOENT
-            elif verb == b"d":
-                self.drop(name)
-            for fd in fds:
-                os.close(fd)
-            try:
-                self.sock.sendmsg([struct.pack("<I", error)], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", give))] if give else [])
-            except OSError:
-                return
-
-    def drop(self, name):
-        if name in self.items:
-            os.close(self.items.pop(name))
-
+from shelf import Shelf
 
 class Kept:
     """A server that is started again and again, on one listening socket and one shelf."""
