@@ -508,7 +508,7 @@ static const struct {
     {"", "hostfs", "root"},     {"proc", "proc", ""}, {"net", "net", ""},
     {"dev", "dev", ""},         {"srv", "srv", ""},   {"log", "log", ""},
     {"metrics", "metrics", ""}, {"tmp", "ramfs", ""}, {"host", "hostfs", "host"},
-    {"exec", "exec", ""},
+    {"exec", "exec", ""},       {"chan", "chan", ""},
 };
 
 static struct ns_node *head_of(struct ns_node *n)
