@@ -94,7 +94,10 @@ static cg_err start(struct space *s, struct freq *r, const char *asked, struct c
     }
     struct job *j = cg_zalloc(sizeof(*j));
     cg_err e = j ? CG_OK : CG_ENOMEM;
-    e = e ? e : copy ? ns_text(s->ns, &text) : CG_OK;
+    if (!e && !copy && ns_jailed(s->ns)) {
+        e = cg_fail(eb, CG_ENOMOUNT, "this namespace is a jail: only copies of it are made");
+    }
+    e = e ? e : copy ? ns_text(s->ns, &text) : ns_limits(s->ns, &text);
     e = e ? e : cg_str_add(&text, lines, strlen(lines));
     e = e ? e : fetch_fd(s, r, theirs, &fd, eb);
     if (e == CG_OK) {

@@ -170,14 +170,19 @@ struct ns_op *ns_seek(struct ns *ns, struct ns_file *f, uint32_t whence, uint64_
  *   bind [-a|-b] [-c] NEW OLD          NEW's directory on, after or before OLD
  *   mount [-a|-b] [-c] [-k TICKET] NODE!SERVICE[!TREE] OLD    TICKET is one word
  *   unmount [NEW] OLD
+ *   chdev [-r] SERVICE...                        from now on only these services, or (-r) all but
+ * these, are attached; a service is named SERVICE or NODE!SERVICE
  *   node NODE                          /n/NODE: that node's trees, each attached when touched (its
  * file tree, proc, net ...) jail                               no more bind, mount or unmount Paths
  * are absolute. done is called when it has taken effect. */
 struct ns_op *ns_ctl(struct ns *ns, const char *line, ns_done *done, void *aux);
 /* done is called when the kernel side holds no name that a change of the table made wrong. */
 struct ns_op *ns_settle(struct ns *ns, ns_done *done, void *aux);
-cg_err ns_text(struct ns *ns, struct cg_str *out);   /* replayable: executed in order in a clean
-                                                        namespace it gives the same text */
+cg_err ns_text(struct ns *ns, struct cg_str *out); /* replayable: executed in order in a clean
+                                                      namespace it gives the same text */
+bool ns_jailed(const struct ns *ns);
+/* The chdev lines: what a namespace made by this one's processes must begin with. */
+cg_err ns_limits(struct ns *ns, struct cg_str *out);
 cg_err ns_status(struct ns *ns, struct cg_str *out); /* trees, sessions, leases, cache */
 
 struct ns_script;

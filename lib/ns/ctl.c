@@ -9,9 +9,14 @@
  */
 #include "internal.h"
 
+#include <stdio.h>
 #include <string.h>
 
-enum verb { BIND, MOUNT, UNMOUNT, NODE, JAIL };
+enum verb { BIND, MOUNT, UNMOUNT, NODE, JAIL, CHDEV };
+
+static const char *const verbs[] = {"bind", "mount", "unmount", "node", "jail", "chdev"};
+
+enum { WORDS_MAX = 64 };
 
 struct ns__path {
     struct ns_op *op; /* NULL: it has ended, the lookup under way frees the path */
@@ -20,8 +25,9 @@ struct ns__path {
     enum verb verb;
     bool after, before, create;
     char *ticket;
-    char *what; /* canonical NEW, specification, or node */
-    char *old;  /* canonical OLD */
+    bool remove; /* of chdev */
+    char *what;  /* canonical NEW, specification, or node */
+    char *old;   /* canonical OLD */
     char walk[NS_PATH_BYTES_MAX];
     char *at; /* rest of the path that is being walked */
     bool make;
@@ -113,6 +119,10 @@ static void parse_spec(struct ns_op *op, struct ns__path *p, const char *text)
         *tree++ = '\0';
     }
     const char *node = strcmp(spec, ".") == 0 ? op->ns->self : spec;
+    if (p->verb == MOUNT && !ns__passes(op->ns, node, service)) {
+        ns__note(op, CG_EPERM, "chdev keeps this namespace from that service");
+        return;
+    }
     cg_err e = ns__tree_get(op->ns, node, service, tree ? tree : "", p->ticket, &p->tree);
     if (!e) {
         e = cg_str_addf(&canon, tree && *tree ? "%s!%s!%s" : "%s!%s", node, service, tree);
@@ -182,23 +192,47 @@ static void parse_args(struct ns_op *op, struct ns__path *p, char **argv, int ar
     }
 }
 
+/* what becomes the words behind the verb, as the line has them. */
+static void parse_chdev(struct ns_op *op, struct ns__path *p, char **argv, int argc)
+{
+    struct cg_str words = {0};
+    int i = argc > 1 && strcmp(argv[1], "-r") == 0 ? 2 : 1;
+    p->remove = i == 2;
+    cg_err e = i < argc ? CG_OK : CG_EBADFORMAT;
+    for (; i < argc && !e; i++) {
+        if (strpbrk(argv[i], " \t\n'") || argv[i][0] == '-' || argv[i][0] == '\0') {
+            e = CG_EINVAL;
+        }
+        bool here = strncmp(argv[i], ".!", 2) == 0;
+        e = e ? e
+              : cg_str_addf(&words, "%s%s%s", words.len ? " " : "", here ? op->ns->self : "",
+                            argv[i] + here);
+    }
+    p->what = words.data;
+    ns__note(op, e, "chdev [-r] SERVICE..., as hostfs or beta!net");
+}
+
 static void parse(struct ns_op *op, struct ns__path *p, const char *line)
 {
-    static const char *const verbs[] = {"bind", "mount", "unmount", "node", "jail"};
     char *copy = cg_strdup(line);
-    char *argv[8];
-    int argc = copy && strlen(copy) < NS_LINE_BYTES_MAX ? cg_tokenize(copy, argv, 8) : -1;
+    char *argv[WORDS_MAX];
+    int argc = copy && strlen(copy) < NS_LINE_BYTES_MAX ? cg_tokenize(copy, argv, WORDS_MAX) : -1;
     size_t v = 0;
     while (argc > 0 && v < CG_COUNT(verbs) && strcmp(argv[0], verbs[v]) != 0) {
         v++;
     }
     if (argc <= 0 || v == CG_COUNT(verbs)) {
-        ns__note(op, CG_EBADFORMAT, "a line is bind, mount, unmount, node or jail with arguments");
+        ns__note(op, CG_EBADFORMAT,
+                 "a line is bind, mount, unmount, node, chdev or jail with arguments");
     } else if (op->ns->jail) {
         ns__note(op, CG_ENOMOUNT, "this namespace is a jail: its mount table is final");
     } else {
         p->verb = (enum verb)v;
-        parse_args(op, p, argv, argc);
+        if (p->verb == CHDEV) {
+            parse_chdev(op, p, argv, argc);
+        } else {
+            parse_args(op, p, argv, argc);
+        }
     }
     cg_free(copy);
 }
@@ -318,15 +352,18 @@ static struct ns__line *line_add(struct ns *ns, const char *text, bool sticks)
 static struct ns__line *line_of(struct ns *ns, const struct ns__path *p)
 {
     struct cg_str s = {0};
-    static const char *const verbs[] = {"bind", "mount", "unmount", "node", "jail"};
     cg_err e = cg_str_addf(&s, "%s%s%s", verbs[p->verb],
                            p->after    ? " -a"
                            : p->before ? " -b"
                                        : "",
                            p->create ? " -c" : "");
+    if (p->verb == CHDEV) {
+        s.len = 0;
+        e = cg_str_addf(&s, "chdev%s %s", p->remove ? " -r" : "", p->what);
+    }
     const char *args[] = {p->ticket ? "-k" : NULL, p->ticket, p->what,
                           p->verb == NODE ? NULL : p->old};
-    for (size_t i = 0; i < CG_COUNT(args) && !e; i++) {
+    for (size_t i = 0; i < CG_COUNT(args) && !e && p->verb != CHDEV; i++) {
         if (args[i]) {
             e = cg_str_add(&s, " ", 1);
             e = e ? e : cg_str_add_quoted(&s, args[i]);
@@ -559,9 +596,60 @@ static void apply_node(struct ns_op *op, struct ns__path *p)
     }
 }
 
+/* ---- which services are reached ---- */
+
+bool ns__passes(const struct ns *ns, const char *node, const char *service)
+{
+    char one[2 * NINEP_NAME_BYTES_MAX], both[2 * NINEP_NAME_BYTES_MAX + 4];
+    snprintf(one, sizeof one, " %s ", service);
+    snprintf(both, sizeof both, " %.255s!%.255s ", node, service);
+    for (const struct cg_list *it = ns->limits.next; it != &ns->limits; it = it->next) {
+        const struct ns__limit *l =
+            (const struct ns__limit *)((const char *)it - offsetof(struct ns__limit, link));
+        bool named = strstr(l->names, one) || strstr(l->names, both);
+        if (named == l->remove) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void apply_chdev(struct ns_op *op, struct ns__path *p)
+{
+    size_t len = strlen(p->what);
+    struct ns__limit *l = cg_zalloc(sizeof *l + len + 3);
+    if (!l || !line_of(op->ns, p)) {
+        cg_free(l);
+        ns__note(op, CG_ENOMEM, "no memory for the line");
+        return;
+    }
+    l->remove = p->remove;
+    l->names[0] = l->names[len + 1] = ' ';
+    memcpy(l->names + 1, p->what, len);
+    cg_list_push(&op->ns->limits, &l->link);
+}
+
+cg_err ns_limits(struct ns *ns, struct cg_str *out)
+{
+    cg_err e = CG_OK;
+    CG_LIST_EACH (it, &ns->limits) {
+        const struct ns__limit *l = CG_CONTAINER(it, struct ns__limit, link);
+        e = e ? e : cg_str_addf(out, "chdev%s%s\n", l->remove ? " -r" : "", l->names);
+    }
+    return e;
+}
+
+bool ns_jailed(const struct ns *ns)
+{
+    return ns->jail;
+}
+
 static void apply(struct ns_op *op, struct ns__path *p)
 {
     switch (p->verb) {
+    case CHDEV:
+        apply_chdev(op, p);
+        break;
     case BIND:
     case MOUNT:
         apply_mount(op, p);
@@ -590,7 +678,7 @@ static void apply(struct ns_op *op, struct ns__path *p)
 static void ctl_step(struct ns_op *op)
 {
     struct ns__path *p = op->path;
-    if (p->verb == JAIL) {
+    if (p->verb == JAIL || p->verb == CHDEV) {
         apply(op, p);
         return;
     }

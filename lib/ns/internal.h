@@ -69,8 +69,9 @@ struct ns {
     struct cg_list ops;
     struct cg_list files;
     struct cg_list mounts;
-    struct cg_list lines; /* the text form */
-    struct cg_list held;  /* held.c: leases to be given back */
+    struct cg_list lines;  /* the text form */
+    struct cg_list limits; /* struct ns__limit: all of them must let a service pass */
+    struct cg_list held;   /* held.c: leases to be given back */
     uintptr_t held_numbers;
     uint32_t tree_count, mount_count;
     struct cg_list idle;     /* objects that nobody refers to, oldest first */
@@ -213,6 +214,12 @@ struct ns_node {
     /* hold.c: names in it that the kernel side was given have run out then; none are given before
      */
     uint64_t held_until_ns, rest_until_ns;
+};
+
+struct ns__limit { /* a chdev line */
+    struct cg_list link;
+    bool remove;  /* these services do not pass; else only these do */
+    char names[]; /* each with a blank before and behind it */
 };
 
 struct ns__line {
@@ -579,6 +586,7 @@ void ns__member_free(struct ns__member *m);
 uint32_t ns__members_remove(struct ns__mount *m, const char *what);
 
 /* ctl.c */
+bool ns__passes(const struct ns *ns, const char *node, const char *service);
 struct ns__path;
 void ns__path_free(struct ns__path *p);
 

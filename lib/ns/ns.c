@@ -28,8 +28,9 @@ cg_err ns_new(const struct ns_config *config, struct ns **out)
     ns->user = cg_strdup(config->user ? config->user : "");
     cg_map_init(&ns->by_id, sizeof(uint64_t));
     cg_map_init(&ns->by_view, 2 * sizeof(void *));
-    struct cg_list *const lists[] = {&ns->nodes, &ns->trees, &ns->ops,      &ns->files, &ns->mounts,
-                                     &ns->lines, &ns->idle,  &ns->contents, &ns->held};
+    struct cg_list *const lists[] = {&ns->nodes,  &ns->trees, &ns->ops,  &ns->files,
+                                     &ns->mounts, &ns->lines, &ns->idle, &ns->contents,
+                                     &ns->held,   &ns->limits};
     for (size_t i = 0; i < CG_COUNT(lists); i++) {
         cg_list_init(lists[i]);
     }
@@ -67,6 +68,9 @@ static void free_all(struct ns *ns)
     }
     while (!cg_list_empty(&ns->trees)) {
         ns__tree_free(CG_CONTAINER(ns->trees.next, struct ns__tree, link));
+    }
+    CG_LIST_EACH (it, &ns->limits) {
+        cg_free(CG_CONTAINER(it, struct ns__limit, link));
     }
     while (!cg_list_empty(&ns->lines)) {
         struct ns__line *l = CG_CONTAINER(ns->lines.next, struct ns__line, link);

@@ -241,6 +241,33 @@ static void attach_late(void **state)
     expect_ls("/n/beta/other", "deep ");
 }
 
+static void limits(void **state)
+{
+    (void)state;
+    struct ns_stat st;
+    struct cg_str text = {0};
+    three();
+    t_serve(&world, "beta!proc");
+    ctl("mount beta!proc /late");
+    ctl("mount .!ramfs /tmp");
+    assert_int_equal(t_stat(&user, "/tmp", &st), CG_OK);
+    ctl("chdev beta!hostfs extra .!ramfs");
+    assert_int_equal(t_ctl(&user, "mount beta!proc /p"), CG_EPERM);
+    ctl("mount beta!extra /e"); /* by any node's name */
+    assert_int_equal(t_ctl(&user, "mount gamma!hostfs /e"), CG_EPERM);
+    assert_int_equal(t_stat(&user, "/late", &st), CG_EPERM); /* not attached by then */
+    assert_int_equal(t_stat(&user, "/tmp", &st), CG_OK);
+    assert_int_equal(t_stat(&user, "/a", &st), CG_OK); /* what is attached stays */
+    ctl("chdev -r extra");
+    assert_int_equal(t_ctl(&user, "mount beta!extra /f"), CG_EPERM);
+    assert_int_equal(ns_limits(user.ns, &text), CG_OK);
+    assert_string_equal(text.data, "chdev beta!hostfs extra alpha!ramfs \nchdev -r extra \n");
+    cg_str_fini(&text);
+    assert_int_equal(t_ctl(&user, "chdev"), CG_EBADFORMAT);
+    assert_int_equal(t_ctl(&user, "chdev -x"), CG_EINVAL);
+    assert_int_equal(t_ctl(&user, "chdev 'a b'"), CG_EINVAL);
+}
+
 static void same_text_in(const char *text)
 {
     struct t_user other;
@@ -313,6 +340,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(two_trees, setup, teardown),
         cmocka_unit_test_setup_teardown(detach, setup, teardown),
         cmocka_unit_test_setup_teardown(attach_late, setup, teardown),
+        cmocka_unit_test_setup_teardown(limits, setup, teardown),
         cmocka_unit_test_setup_teardown(text, setup, teardown),
         cmocka_unit_test_setup_teardown(bad_lines, setup, teardown),
     };

@@ -248,6 +248,9 @@ cg_err ns__dial(struct ns__tree *t, struct cg_errbuf *eb)
     };
     ns__tree_end(t);
     t->state = NS__TREE_STARTING;
+    if (!ns__passes(t->ns, t->node, t->service)) {
+        return cg_fail(eb, CG_EPERM, "chdev keeps this namespace from that service");
+    }
     cg_err e = t->ns->config.dial(t->ns->config.ctx, t->node, t->service, t->ticket, &config,
                                   &t->client, eb);
     if (e) {
