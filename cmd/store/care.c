@@ -1,4 +1,5 @@
-/* store collect, check, scrub, stats, dump: what keeps a store healthy, and what tells about it. */
+/* store collect, check, scrub, repair, stats, dump: what keeps a store healthy, and what tells
+ * about it. */
 #include "verbs.h"
 
 #include <stdio.h>
@@ -111,6 +112,32 @@ int verb_scrub(int argc, char **argv)
         verb_fail(e, &eb, NULL);
     }
     return 0;
+}
+
+/* --from STORE: a copy, from which objects that are gone are fetched; it has the same passphrase.
+ */
+int verb_repair(int argc, char **argv)
+{
+    struct store *s = verb_store_for_repair();
+    struct store *copy = opt.copy ? verb_other(opt.copy, true) : NULL;
+    struct store_repaired r;
+    struct cg_errbuf eb = {0};
+    (void)argc;
+    (void)argv;
+    cg_err e = store_repair(s, copy, &verb_progress, print_finding, NULL, &r, &eb);
+    if (e) {
+        verb_fail(e, &eb, NULL);
+    }
+    verb_progress_end();
+    printf(opt.json ? "{\"packs_lost\":%llu,\"packs_rewritten\":%llu,\"objects_fetched\":%llu,"
+                      "\"objects_missing\":%llu,\"refs_lost\":%llu,\"refs_found\":%llu}\n"
+                    : "%llu packs lost, %llu written anew, %llu objects fetched from the copy, "
+                      "%llu missing still; "
+                      "%llu snapshots lost, %llu found again\n",
+           (unsigned long long)r.packs_lost, (unsigned long long)r.packs_rewritten,
+           (unsigned long long)r.objects_fetched, (unsigned long long)r.objects_missing,
+           (unsigned long long)r.refs_lost, (unsigned long long)r.refs_found);
+    return r.objects_missing || r.refs_lost ? 1 : 0;
 }
 
 /* ---- stats ---- */

@@ -136,7 +136,7 @@ const struct store_io *verb_io(const char *where, bool create)
     return &open_io(where, create)->io;
 }
 
-struct store *verb_other(const char *where, bool read_only)
+static struct store *open_store(const char *where, bool read_only, bool repair)
 {
     struct opened *o = open_io(where, false);
     struct cg_errbuf eb = {0};
@@ -145,10 +145,10 @@ struct store *verb_other(const char *where, bool read_only)
     long cpus = sysconf(_SC_NPROCESSORS_ONLN);
     struct store_options so = {
         .read_only = read_only,
+        .repair = repair,
         .threads = opt.threads != UINT32_MAX ? opt.threads
                    : cpus > 1                ? (uint32_t)cpus - 1
                                              : 0,
-        .state_below = 0,
     };
     snprintf(prompt, sizeof prompt, "passphrase of %.80s", where);
     verb_secret(&secret, prompt);
@@ -157,6 +157,16 @@ struct store *verb_other(const char *where, bool read_only)
         verb_fail(e, &eb, where[0] == '|' ? NULL : where);
     }
     return o->store;
+}
+
+struct store *verb_other(const char *where, bool read_only)
+{
+    return open_store(where, read_only, false);
+}
+
+struct store *verb_store_for_repair(void)
+{
+    return open_store(opt.store, false, true);
 }
 
 struct store *verb_store(bool read_only)

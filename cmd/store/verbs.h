@@ -30,6 +30,7 @@ extern struct options opt;
 
 /* Opened once; every verb uses this one. */
 struct store *verb_store(bool read_only);
+struct store *verb_store_for_repair(void);
 /* Opens another store beside it. */
 struct store *verb_other(const char *where, bool read_only);
 const struct store_io *verb_io(const char *where, bool create);
@@ -88,6 +89,7 @@ int verb_keep(int argc, char **argv);
 int verb_collect(int argc, char **argv);
 int verb_check(int argc, char **argv);
 int verb_scrub(int argc, char **argv);
+int verb_repair(int argc, char **argv);
 int verb_copy(int argc, char **argv);
 int verb_stats(int argc, char **argv);
 int verb_passphrase(int argc, char **argv);

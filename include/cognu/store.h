@@ -94,7 +94,7 @@ struct store_options {
     uint32_t cache_pages;     /* of the index, 4 KiB each; 0: 4096 */
     uint32_t cache_frames;    /* 512 KiB each; 0: 12 */
     bool read_only;
-    uint64_t state_below; /* for repair: take the newest state before this one; 0: any */
+    bool repair; /* open as far as it goes, for store_repair alone: nothing can be found in it */
     uint8_t scrypt_log_n; /* for init and change of passphrase: 2^n KiB of memory; 0: 15 */
 };
 
@@ -324,6 +324,19 @@ cg_err store_check(struct store *s, bool data, const struct store_progress *p,
 cg_err store_scrub(const struct store_io *io, uint64_t *cursor, uint64_t budget_bytes,
                    const struct store_progress *p, store_report_fn *report, void *aux,
                    struct store_checked *out, struct cg_errbuf *eb);
+
+struct store_repaired {
+    uint64_t packs_lost, packs_rewritten, objects_fetched;
+    uint64_t objects_missing; /* that edges lead to still */
+    uint64_t refs_lost,
+        refs_found; /* snapshots without their node; snapshots that no state named */
+};
+/* Makes the store whole again as far as it goes: damaged frames are restored from parity, objects
+ * fetched from copy (may be NULL; a store of the same domain), and the index is made anew from the
+ * packs. */
+cg_err store_repair(struct store *s, struct store *copy, const struct store_progress *p,
+                    store_report_fn *report, void *aux, struct store_repaired *out,
+                    struct cg_errbuf *eb);
 
 struct store_copied {
     uint64_t objects, bytes, objects_there;

@@ -119,6 +119,9 @@ static struct run **open_run(struct store *s, uint32_t id)
 
 cg_err index_sync(struct store *s, struct cg_errbuf *eb)
 {
+    if (s->o.repair) {
+        return CG_OK; /* runs may be damaged; repair makes one of its own */
+    }
     for (size_t i = 0; i < s->runs; i++) {
         s->run[i]->wanted = false;
     }

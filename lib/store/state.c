@@ -294,15 +294,15 @@ cg_err state_write(struct store *s, const struct state *st, bool *taken, struct 
     return e;
 }
 
-static cg_err newest_number(struct store *s, uint64_t *number, struct cg_errbuf *eb)
+/* below: only those before it; 0: any. */
+static cg_err newest_number(struct store *s, uint64_t below, uint64_t *number, struct cg_errbuf *eb)
 {
     struct cg_str names = {0};
     cg_err e = s->io->list(s->io->ctx, "state", &names);
     *number = 0;
     for (size_t at = 0; !e && at < names.len; at += strlen(names.data + at) + 1) {
         uint64_t n;
-        if (numbered_name(names.data + at, 16, &n) && n > *number &&
-            (!s->o.state_below || n < s->o.state_below)) {
+        if (numbered_name(names.data + at, 16, &n) && n > *number && (!below || n < below)) {
             *number = n;
         }
     }
@@ -359,7 +359,10 @@ cg_err state_load(struct store *s, bool *changed, struct cg_errbuf *eb)
         char path[PATH_BYTES];
         struct cg_str file = {0};
         struct state st;
-        e = newest_number(s, &number, eb);
+        e = newest_number(s, 0, &number, eb);
+        if (s->o.repair && e == CG_EIO && s->state.number == 0) {
+            return CG_OK; /* there is none, and repair is about to make one */
+        }
         if (e || number == s->state.number) {
             return e;
         }
@@ -385,6 +388,36 @@ cg_err state_load(struct store *s, bool *changed, struct cg_errbuf *eb)
                : cg_fail(eb, e,
                          "state/%016llx is damaged; `store repair` goes back to one that is whole",
                          (unsigned long long)number);
+}
+
+cg_err state_load_whole(struct store *s, bool *older, struct cg_errbuf *eb)
+{
+    uint64_t newest = 0, number = 0;
+    const struct state none = {.epoch = 1, .pack_next = 1, .run_next = 1};
+    struct state st = none;
+    cg_err e = newest_number(s, 0, &newest, NULL);
+    *older = e == CG_EIO;
+    for (number = newest; !e;) {
+        char path[PATH_BYTES];
+        struct cg_str file = {0};
+        numbered_path(path, "state", number, 16);
+        e = file_read_all(s->io, path, STATE_BYTES_MAX, &file, eb);
+        e = e ? e : open_body(s, &file, number, &s->state_text, &st);
+        cg_str_fini(&file);
+        if (!e || e == CG_ENOMEM) {
+            break;
+        }
+        *older = true;
+        e = newest_number(s, number, &number, NULL);
+    }
+    if (e && e != CG_EIO) {
+        return e;
+    }
+    st = e ? none : st;
+    state_fini(&s->state);
+    s->state = st;
+    s->state.number = newest;
+    return state_encode(&s->state, &s->state_text);
 }
 
 static void remove_old(struct store *s)

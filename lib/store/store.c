@@ -163,11 +163,9 @@ cg_err store_open(const struct store_io *io, const struct store_options *o,
         e = s->scorer ? open_caches(s) : CG_ENOMEM;
     }
     if (!e) {
-        e = state_load(s, &changed, eb);
+        e = o->repair ? state_load_whole(s, &s->older_state, eb) : state_load(s, &changed, eb);
     }
-    if (!e && !o->state_below) {
-        e = index_sync(s, eb);
-    }
+    e = e ? e : index_sync(s, eb);
     if (e) {
         store_close(s);
         return e;

@@ -392,6 +392,9 @@ cg_err state_encode(const struct state *st, struct cg_str *out);
 cg_err state_decode(const void *data, size_t len, struct state *st);
 cg_err state_write(struct store *s, const struct state *st, bool *taken, struct cg_errbuf *eb);
 cg_err state_load(struct store *s, bool *changed, struct cg_errbuf *eb);
+/* For repair: the newest that is whole, or an empty one; *older: a newer one is not. The next
+ * commit goes above all. */
+cg_err state_load_whole(struct store *s, bool *older, struct cg_errbuf *eb);
 /* Changes the state: edit is called on a copy of the newest, again when another was first. */
 typedef cg_err state_edit(struct store *s, struct state *next, void *arg, struct cg_errbuf *eb);
 cg_err state_commit(struct store *s, state_edit *edit, void *arg, struct cg_errbuf *eb);
@@ -443,6 +446,7 @@ struct store {
     uint64_t clock;
     struct load load;
     struct fetcher *fetcher;     /* loads the next frame ahead; NULL: nobody does */
+    bool older_state;            /* opened for repair, and the newest state is damaged or gone */
     struct store_writer *writer; /* the one that is open, whose objects are found too; or NULL */
 };
 enum { PACKS_OPEN_MAX = 16 };

@@ -140,6 +140,21 @@ check append_only bash -c "! comm -23 '$top/files' '$top/files2' | grep -q ."
 
 check foreign_pack bash -c "cp '$top'/s2/packs/* '$top/f'; n=\$(ls '$top/s/packs' | tail -1); cp '$top/s/packs/'\$n '$top/keep'
     cp '$top/f' '$top/s/packs/'\$n; ! '$build/commands/store' -q check; cp '$top/keep' '$top/s/packs/'\$n; '$build/commands/store' -q check"
+# A pack lost, the index gone, the newest state damaged: all comes back from the packs that are left and the copy.
+rm "$top/s/packs/$(ls "$top/s/packs" | head -1)" "$top"/s/index/*
+check repair_needed bash -c "! '$build/commands/store' -q check"
+check repair store repair --from "$top/s2"
+check repaired store check --data
+check repaired_same bash -c "'$build/commands/store' cat work:numbers | cmp - '$top/t/numbers'"
+printf xxxx | dd of="$top/s/state/$(ls "$top/s/state" | tail -1)" bs=1 seek=70 conv=notrunc 2> /dev/null
+check state_damaged refuses 'repair' store snap
+check repair_state store repair
+check repair_state_same bash -c "'$build/commands/store' cat work:numbers | cmp - '$top/t/numbers'"
+check repair_state_whole store check --data
+rm "$top"/s/state/*
+check repair_all store repair
+check repair_all_whole store check --data
+check repair_all_same bash -c "'$build/commands/store' cat work:numbers | cmp - '$top/t/numbers'"
 check no_store refuses 'config' store -s "$top" snap
 check usage bash -c "'$build/commands/store' 2> /dev/null; [ \$? = 2 ]"
 check wrong_verb refuses 'no such verb' store nonsense

@@ -165,7 +165,7 @@ cg_err kit_tree(struct store_writer *w, const struct shadow *t, struct store_sco
                 const char *name)
 {
     struct store_stream *stream = NULL;
-    struct store_snapshot snap = {.mode = 0755};
+    struct store_snapshot snap = {.mode = 0755, .time_ns = cg_env_real.wall_ns(NULL)};
     struct store_entry dirs[SHADOW_DIRS];
     char names[SHADOW_DIRS][8];
     struct cg_errbuf eb = {0};

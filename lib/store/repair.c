@@ -1,0 +1,505 @@
+/* Repair: the index is made anew from the packs alone, and what is damaged is left behind.
+ *
+ * Every pack is read in full. What is whole in a damaged one moves to a new pack. Then one run is
+ * made of all places, part by part of the scores so that memory is bounded; then the edges of all
+ * nodes and references are counted, again part by part. What edges lead to and nothing holds is
+ * fetched from a copy, and the index made once more. At last one commit replaces all. */
+#include "store__.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { PASSES_MAX = 64 }; /* of fetching: each may bring nodes that lead to more that is missing */
+
+struct repair {
+    struct store *s, *copy;
+    struct store_writer *w;
+    const struct store_progress *p;
+    store_report_fn *report;
+    void *aux;
+    struct store_repaired *out;
+    struct pack_record *pack; /* whole ones */
+    size_t packs, packs_cap;
+    uint32_t *old_run; /* of the state at the beginning */
+    size_t old_runs;
+    uint64_t entries;  /* objects in packs, copies included */
+    uint64_t state_ns; /* when the state that it began with was made */
+    struct node_places nodes;
+    struct run_record run;
+    struct memtable missing;  /* kind says which */
+    struct ref_record *found; /* snapshots that no state named; names are owned */
+    size_t founds, founds_cap;
+};
+
+static cg_err add_pack(struct repair *r, const struct pack_record *rec)
+{
+    if (!array_room(&r->pack, &r->packs_cap, r->packs, sizeof *r->pack)) {
+        return CG_ENOMEM;
+    }
+    r->pack[r->packs++] = *rec;
+    return CG_OK;
+}
+
+/* ---- packs ---- */
+
+static cg_err move_whole(struct repair *r, uint32_t id, const struct survey *v,
+                         struct cg_errbuf *eb)
+{
+    cg_err e = CG_OK;
+    for (size_t i = 0; i < v->count && !e; i++) {
+        const struct seen *o = &v->seen[i];
+        struct entry place = {.pack = id, .at = o->at, .slot = o->slot};
+        struct cg_span bytes;
+        e = store_get_at(r->s, &place, &o->score, &bytes, eb);
+        e = e ? e : writer_append(r->w, o->kind, bytes.data, bytes.len, &o->score, eb);
+    }
+    if (!e && r->w->mem.count > MEMTABLE_ENTRIES_MAX) { /* places are found again below */
+        e = writer_flush(r->w, eb);
+        memtable_clear(&r->w->mem);
+    }
+    return e;
+}
+
+static cg_err examine_pack(struct repair *r, uint32_t id, struct cg_errbuf *eb)
+{
+    struct survey v;
+    struct cg_errbuf why = {0};
+    uint64_t damaged = 0;
+    cg_err e = survey_pack(r->s, id, true, true, &v, &damaged, &why);
+    if (e == CG_ENOMEM) {
+        return e;
+    }
+    if (e) {
+        reportf(r->report, r->aux, "packs/%08x: lost: %s", id, why.text);
+        r->out->packs_lost++;
+        survey_fini(&v);
+        return CG_OK;
+    }
+    if (damaged || !v.whole) {
+        reportf(r->report, r->aux, "packs/%08x: damaged; %llu objects that are whole move", id,
+                (unsigned long long)v.count);
+        e = move_whole(r, id, &v, eb);
+        r->out->packs_rewritten++;
+    } else if (v.count) {
+        struct pack_record rec = {
+            .id = id, .bytes = v.end + PACK_END_BYTES, .raw = v.raw, .live = v.raw};
+        e = add_pack(r, &rec);
+        r->entries += v.count;
+    }
+    survey_fini(&v);
+    return e;
+}
+
+/* With an older state, or none, every pack that is there counts: its objects may be all that is
+ * left. */
+static cg_err examine_packs(struct repair *r, struct cg_errbuf *eb)
+{
+    uint32_t *ids = NULL;
+    size_t count = 0;
+    cg_err e = CG_OK;
+    if (r->s->older_state) {
+        e = pack_list(r->s->io, &ids, &count, eb);
+    } else {
+        ids = cg_alloc((r->s->state.packs + 1) * sizeof *ids);
+        e = ids ? CG_OK : CG_ENOMEM;
+        for (; !e && count < r->s->state.packs; count++) {
+            ids[count] = r->s->state.pack[count].id;
+        }
+    }
+    for (size_t i = 0; i < count && !e; i++) {
+        tell(r->p, "packs", i, count);
+        e = examine_pack(r, ids[i], eb);
+    }
+    cg_free(ids);
+    return e;
+}
+
+/* New packs of the writer join the others. */
+static cg_err take_new_packs(struct repair *r, struct cg_errbuf *eb)
+{
+    cg_err e = writer_flush(r->w, eb);
+    memtable_clear(&r->w->mem);
+    for (size_t i = 0; i < r->w->packs && !e; i++) {
+        e = add_pack(r, &r->w->pack[i]);
+        r->entries += e ? 0 : r->w->counts.objects_new; /* at most */
+    }
+    r->w->packs = 0;
+    return e;
+}
+
+/* ---- places ---- */
+
+static cg_err places_of_part(struct repair *r, const struct part *part, struct memtable *m,
+                             struct cg_errbuf *eb)
+{
+    cg_err e = CG_OK;
+    for (size_t i = 0; i < r->packs && !e; i++) {
+        struct survey v;
+        e = survey_pack(r->s, r->pack[i].id, false, false, &v, NULL, eb);
+        for (size_t k = 0; k < v.count && !e; k++) {
+            const struct seen *o = &v.seen[k];
+            if (!part_has(part, &o->score) || memtable_find(m, &o->score)) {
+                continue; /* of copies the first one counts */
+            }
+            struct entry *place = memtable_at(m, &o->score);
+            if (!place) {
+                e = CG_ENOMEM;
+                break;
+            }
+            *place = (struct entry){.score = o->score,
+                                    .pack = r->pack[i].id,
+                                    .at = o->at,
+                                    .slot = o->slot,
+                                    .kind = o->kind,
+                                    .size = o->size};
+        }
+        survey_fini(&v);
+    }
+    return e;
+}
+
+static cg_err add_sorted(const struct memtable *m, struct run_out *out, struct cg_errbuf *eb)
+{
+    struct entry *all = memtable_sorted(m);
+    cg_err e = all ? CG_OK : CG_ENOMEM;
+    for (uint32_t i = 0; i < m->count && !e; i++) {
+        e = run_add(out, &all[i], eb);
+    }
+    cg_free(all);
+    return e;
+}
+
+/* Makes the run the index of s. */
+static cg_err use_run(struct repair *r, struct cg_errbuf *eb)
+{
+    struct store *s = r->s;
+    index_fini(s);
+    if (r->run.entries == 0) {
+        return CG_OK;
+    }
+    if (!array_room(&s->run, &s->runs_cap, 0, sizeof *s->run)) {
+        return CG_ENOMEM;
+    }
+    cg_err e = run_open(s, &r->run, &s->run[0], eb);
+    s->runs = e ? 0 : 1;
+    return e;
+}
+
+static cg_err end_run(struct run_out *out, cg_err e, struct run_record *rec, struct cg_errbuf *eb)
+{
+    *rec = (struct run_record){0};
+    if (e || run_empty(out)) {
+        run_abandon(out);
+        return e;
+    }
+    return run_end(out, rec, eb);
+}
+
+static cg_err make_places(struct repair *r, struct cg_errbuf *eb)
+{
+    struct memtable m = {0};
+    struct run_out *out;
+    uint32_t id, parts = parts_of(r->entries);
+    if (r->run.entries) {
+        index_fini(r->s);
+        run_remove(r->s, r->run.id);
+    }
+    cg_err e = writer_run_id(r->w, &id, eb);
+    e = e ? e : run_create(r->s, id, RUN_ENTRIES, &out, eb);
+    if (e) {
+        return e;
+    }
+    for (uint32_t i = 0; i < parts && !e; i++) {
+        struct part part = part_at(i, parts);
+        tell(r->p, "index", i, parts);
+        memtable_clear(&m);
+        e = places_of_part(r, &part, &m, eb);
+        e = e ? e : add_sorted(&m, out, eb);
+    }
+    memtable_fini(&m);
+    e = end_run(out, e, &r->run, eb);
+    return e ? e : use_run(r, eb);
+}
+
+/* ---- edges ---- */
+
+/* A snapshot that the damaged state may have named: it is younger than the state that is left. */
+static cg_err note_snapshot(struct repair *r, const struct store_score *score)
+{
+    struct store_snapshot snap;
+    struct cg_errbuf eb = {0};
+    if (store_snapshot_get(r->s, score, &snap, &eb) != CG_OK || snap.time_ns < r->state_ns ||
+        !snap.name[0] || state_ref(&r->s->state, snap.name)) {
+        return CG_OK;
+    }
+    for (size_t i = 0; i < r->founds; i++) {
+        if (strcmp(r->found[i].name, snap.name) == 0) {
+            return CG_OK;
+        }
+    }
+    char *name = cg_strdup(snap.name);
+    if (!name || !array_room(&r->found, &r->founds_cap, r->founds, sizeof *r->found)) {
+        cg_free(name);
+        return CG_ENOMEM;
+    }
+    r->found[r->founds++] =
+        (struct ref_record){.score = *score, .time_ns = snap.time_ns, .name = name};
+    return CG_OK;
+}
+
+static cg_err find_nodes(struct repair *r, struct cg_errbuf *eb)
+{
+    cg_err e = CG_OK;
+    r->nodes.count = 0;
+    for (size_t i = 0; i < r->packs && !e; i++) {
+        struct survey v;
+        e = survey_pack(r->s, r->pack[i].id, false, false, &v, NULL, eb);
+        e = e ? e : survey_living(r->s, r->pack[i].id, &v, eb);
+        for (size_t k = 0; k < v.count && !e; k++) {
+            const struct seen *o = &v.seen[k];
+            if (!o->lives || o->kind != STORE_NODE) {
+                continue;
+            }
+            if (!array_room(&r->nodes.place, &r->nodes.cap, r->nodes.count,
+                            sizeof *r->nodes.place)) {
+                e = CG_ENOMEM;
+                break;
+            }
+            r->nodes.place[r->nodes.count++] = (struct node_place){
+                .score = o->score, .pack = r->pack[i].id, .at = o->at, .slot = o->slot};
+            e = r->s->older_state ? note_snapshot(r, &o->score) : CG_OK;
+        }
+        survey_fini(&v);
+    }
+    return e;
+}
+
+static cg_err counts_of_part(struct repair *r, struct run_cursor *c, const struct part *part,
+                             struct memtable *m, struct run_out *out, struct cg_errbuf *eb)
+{
+    uint64_t bad = 0;
+    cg_err e = count_edges(r->s, &r->nodes, part, m, &bad, r->report, r->aux, eb);
+    while (!e && !c->end && part_has(part, &c->now.score)) {
+        struct entry entry = c->now;
+        struct entry *want = memtable_find(m, &entry.score);
+        entry.count = want ? want->count : 0;
+        if (want) {
+            want->count = 0; /* it is there */
+        }
+        e = run_add(out, &entry, eb);
+        e = e ? e : cursor_next(r->s, c, eb);
+    }
+    for (uint32_t i = 0; i < m->cap && !e; i++) {
+        if (m->used[i] && m->slot[i].count && r->missing.count < PART_ENTRIES) {
+            struct entry *lost = memtable_at(&r->missing, &m->slot[i].score);
+            e = lost ? CG_OK : CG_ENOMEM;
+            if (lost) {
+                lost->kind = m->slot[i].kind;
+            }
+        }
+    }
+    return e;
+}
+
+static cg_err make_counts(struct repair *r, struct cg_errbuf *eb)
+{
+    struct memtable m = {0};
+    struct run_out *out;
+    struct run_cursor c = {.end = true};
+    struct run_record places = r->run;
+    uint32_t id, parts = parts_of(r->entries);
+    memtable_clear(&r->missing);
+    cg_err e = find_nodes(r, eb);
+    e = e ? e : writer_run_id(r->w, &id, eb);
+    e = e ? e : run_create(r->s, id, RUN_ENTRIES, &out, eb);
+    if (e) {
+        return e;
+    }
+    e = places.entries ? cursor_open(r->s, r->s->run[0], &c, eb) : CG_OK;
+    for (uint32_t i = 0; i < parts && !e; i++) {
+        struct part part = part_at(i, parts);
+        tell(r->p, "counts", i, parts);
+        memtable_clear(&m);
+        e = counts_of_part(r, &c, &part, &m, out, eb);
+    }
+    cursor_close(&c);
+    memtable_fini(&m);
+    e = end_run(out, e, &r->run, eb);
+    if (!e) {
+        e = use_run(r, eb);
+        if (places.entries) {
+            run_remove(r->s, places.id);
+        }
+    }
+    return e;
+}
+
+/* ---- what is missing ---- */
+
+static cg_err fetch_missing(struct repair *r, uint64_t *fetched, struct cg_errbuf *eb)
+{
+    cg_err e = CG_OK;
+    *fetched = 0;
+    for (uint32_t i = 0; r->copy && i < r->missing.cap && !e; i++) {
+        const struct entry *lost = &r->missing.slot[i];
+        struct cg_errbuf why = {0};
+        struct cg_span bytes;
+        if (!r->missing.used[i] ||
+            store_get(r->copy, lost->kind, &lost->score, &bytes, &why) != CG_OK) {
+            continue;
+        }
+        e = writer_append(r->w, lost->kind, bytes.data, bytes.len, &lost->score, eb);
+        *fetched += e == CG_OK;
+    }
+    r->out->objects_fetched += *fetched;
+    return e;
+}
+
+/* ---- the commit ---- */
+
+static cg_err keep_refs(struct repair *r, struct state *next)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < next->refs; i++) {
+        struct sum sum;
+        struct cg_errbuf eb = {0};
+        cg_err e = index_find(r->s, &next->ref[i].score, &sum, &eb);
+        if (e || !sum.place.kind) {
+            reportf(r->report, r->aux, "%s: lost", next->ref[i].name);
+            r->out->refs_lost++;
+            struct entry *lost = memtable_find(&r->missing, &next->ref[i].score);
+            if (lost) {
+                lost->kind = 0; /* nothing leads to it any more */
+            }
+            cg_free(next->ref[i].name);
+        } else {
+            next->ref[kept++] = next->ref[i];
+        }
+    }
+    next->refs = kept;
+    return CG_OK;
+}
+
+static cg_err repair_edit(struct store *s, struct state *next, void *arg, struct cg_errbuf *eb)
+{
+    (void)s;
+    struct repair *r = arg;
+    r->out->refs_lost = 0;
+    for (size_t i = 0; i < r->old_runs; i++) {
+        state_drop_run(next, r->old_run[i]);
+    }
+    next->packs = 0;
+    next->condemned_epoch = 0;
+    cg_err e = writer_enter(r->w, next, STORE_FINAL, eb);
+    for (size_t i = 0; i < r->packs && !e; i++) {
+        if (!array_room(&next->pack, &next->packs_cap, next->packs, sizeof *next->pack)) {
+            return CG_ENOMEM;
+        }
+        next->pack[next->packs++] = r->pack[i];
+        next->pack_next = r->pack[i].id >= next->pack_next ? r->pack[i].id + 1 : next->pack_next;
+    }
+    e = e ? e : state_add_run(next, &r->run);
+    return e ? e : keep_refs(r, next);
+}
+
+static cg_err restore_refs(struct repair *r, struct cg_errbuf *eb)
+{
+    cg_err e = CG_OK;
+    for (size_t i = 0; i < r->founds && !e; i++) {
+        struct store_ref_change change = {
+            .name = r->found[i].name, .score = &r->found[i].score, .time_ns = r->found[i].time_ns};
+        struct store_writer *w;
+        e = store_writer_open(r->s, "repair", STORE_DEFAULT, &w, eb);
+        if (!e) {
+            e = store_commit(w, &change, 1, STORE_FINAL, eb);
+            store_writer_close(w);
+        }
+        r->out->refs_found++;
+        reportf(r->report, r->aux, "%s: found again", r->found[i].name);
+    }
+    return e;
+}
+
+static cg_err repair_with(struct repair *r, struct cg_errbuf *eb)
+{
+    cg_err e = examine_packs(r, eb);
+    uint64_t fetched = 1;
+    for (int pass = 0; !e && fetched && pass < PASSES_MAX; pass++) {
+        e = take_new_packs(r, eb);
+        e = e ? e : make_places(r, eb);
+        e = e ? e : make_counts(r, eb);
+        e = e ? e : fetch_missing(r, &fetched, eb);
+    }
+    if (e) {
+        return e;
+    }
+    e = state_commit(r->s, repair_edit, r, eb);
+    for (uint32_t i = 0; i < r->missing.cap; i++) {
+        r->out->objects_missing += r->missing.used[i] && r->missing.slot[i].kind;
+    }
+    if (!e) {
+        r->w->leased = false;
+        r->s->o.repair = false;
+        r->s->older_state = false;
+        index_fini(r->s);
+        e = index_sync(r->s, eb);
+    }
+    return e;
+}
+
+/* The writer of a repair works on a state whose numbers may be old: files above them may be there.
+ */
+static cg_err raise_numbers(struct store *s, struct cg_errbuf *eb)
+{
+    struct cg_str names = {0};
+    cg_err e = CG_OK;
+    if (s->older_state) {
+        s->state.leases = 0; /* of writers that the state that is gone may have ended */
+    }
+    for (int packs = 0; packs < 2 && !e; packs++) {
+        uint32_t *next = packs ? &s->state.pack_next : &s->state.run_next;
+        names.len = 0;
+        e = s->io->list(s->io->ctx, packs ? "packs" : "index", &names);
+        for (size_t at = 0; !e && at < names.len; at += strlen(names.data + at) + 1) {
+            uint64_t id;
+            if (numbered_name(names.data + at, 8, &id) && id >= *next) {
+                *next = (uint32_t)id + 1;
+            }
+        }
+    }
+    cg_str_fini(&names);
+    return e ? cg_fail(eb, e, "%s", cg_err_meaning(e)) : state_encode(&s->state, &s->state_text);
+}
+
+cg_err store_repair(struct store *s, struct store *copy, const struct store_progress *p,
+                    store_report_fn *report, void *aux, struct store_repaired *out,
+                    struct cg_errbuf *eb)
+{
+    struct repair r = {.s = s, .copy = copy, .p = p, .report = report, .aux = aux, .out = out};
+    *out = (struct store_repaired){0};
+    cg_assert(s->o.repair);
+    r.state_ns = s->state.wall_ns;
+    if (copy && !store_same_domain(s, copy)) {
+        return cg_fail(eb, CG_EINVAL, "the copy is of another domain: its scores are not these");
+    }
+    r.old_run = cg_alloc((s->state.runs + 1) * sizeof *r.old_run);
+    cg_err e = r.old_run ? raise_numbers(s, eb) : CG_ENOMEM;
+    for (; !e && r.old_runs < s->state.runs; r.old_runs++) {
+        r.old_run[r.old_runs] = s->state.run[r.old_runs].id;
+    }
+    e = e ? e : writer_open(s, "repair", STORE_DEFAULT, true, &r.w, eb);
+    if (!e) {
+        e = repair_with(&r, eb);
+        store_writer_close(r.w);
+    }
+    e = e ? e : restore_refs(&r, eb);
+    for (size_t i = 0; i < r.founds; i++) {
+        cg_free(r.found[i].name);
+    }
+    memtable_fini(&r.missing);
+    cg_free(r.found);
+    cg_free(r.nodes.place);
+    cg_free(r.pack);
+    cg_free(r.old_run);
+    return e;
+}
