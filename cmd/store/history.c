@@ -16,7 +16,7 @@ int snap_list(struct store *s, const char *line)
         char bytes[16], added[16], score[2 * STORE_SCORE_BYTES + 1];
         store_ref_at(s, i, &r);
         if (line &&
-            (line_len(r.name) != strlen(line) || strncmp(r.name, line, strlen(line)) != 0)) {
+            (store_line_len(r.name) != strlen(line) || strncmp(r.name, line, strlen(line)) != 0)) {
             continue;
         }
         cg_err e = store_snapshot_get(s, &r.score, &snap, &eb);
@@ -144,7 +144,7 @@ static size_t pick_line(const struct store_refinfo *refs, size_t count, struct s
 static int by_line_and_time(const void *a, const void *b)
 {
     const struct store_refinfo *x = a, *y = b;
-    size_t lx = line_len(x->name), ly = line_len(y->name);
+    size_t lx = store_line_len(x->name), ly = store_line_len(y->name);
     int c = strncmp(x->name, y->name, lx < ly ? lx : ly);
     if (c || lx != ly) {
         return c ? c : lx < ly ? -1 : 1;
@@ -169,15 +169,15 @@ int verb_keep(int argc, char **argv)
     for (uint32_t i = 0; i < all; i++) {
         store_ref_at(s, i, &refs[n]);
         const char *name = refs[n].name;
-        bool snapshot = name[line_len(name)] == '@';
-        bool of_line = !argc || (line_len(name) == strlen(argv[0]) &&
+        bool snapshot = name[store_line_len(name)] == '@';
+        bool of_line = !argc || (store_line_len(name) == strlen(argv[0]) &&
                                  strncmp(name, argv[0], strlen(argv[0])) == 0);
         n += snapshot && of_line;
     }
     qsort(refs, n, sizeof *refs, by_line_and_time);
     for (uint32_t i = 0, j; i < n; i = j) {
-        size_t len = line_len(refs[i].name);
-        for (j = i + 1; j < n && line_len(refs[j].name) == len &&
+        size_t len = store_line_len(refs[i].name);
+        for (j = i + 1; j < n && store_line_len(refs[j].name) == len &&
                         strncmp(refs[j].name, refs[i].name, len) == 0;) {
             j++;
         }

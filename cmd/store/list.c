@@ -32,7 +32,7 @@ static void print_mode(const struct store_entry *e)
 }
 
 /* Names may hold anything: what a terminal would obey is shown as \xHH. */
-static void print_name(const char *name, size_t len)
+void print_name(const char *name, size_t len)
 {
     for (size_t i = 0; i < len; i++) {
         unsigned char c = (unsigned char)name[i];
@@ -212,10 +212,10 @@ int verb_find(int argc, char **argv)
     }
     for (uint32_t i = 0; argc == 1 && i < store_ref_count(f.s); i++) {
         store_ref_at(f.s, i, &r);
-        size_t len = line_len(r.name);
+        size_t len = store_line_len(r.name);
         if (i + 1 < store_ref_count(f.s)) {
             store_ref_at(f.s, i + 1, &next);
-            if (line_len(next.name) == len && strncmp(next.name, r.name, len) == 0) {
+            if (store_line_len(next.name) == len && strncmp(next.name, r.name, len) == 0) {
                 continue;
             }
         }

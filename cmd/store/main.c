@@ -15,7 +15,8 @@ static const struct cmd cmd = {
              "[-s STORE] ls [SNAPSHOT[:PATH]] | cat SNAPSHOT:PATH | find PATTERN [SNAPSHOT]\n"
              "[-s STORE] snap [NAME] | drop SNAPSHOT... | keep [NAME] | collect\n"
              "[-s STORE] check | scrub | repair | copy TO [SNAPSHOT...] | stats\n"
-             "[-s STORE] passphrase | dump WHAT | serve",
+             "[-s STORE] passphrase | dump WHAT | serve\n"
+             "[-s STORE] mount DIR | history PATH [NAME] | diff SNAPSHOT[:PATH] SNAPSHOT[:PATH]",
     .about = "snapshots of trees in a content-addressed, encrypted store",
 };
 
@@ -37,6 +38,8 @@ static const struct verb verbs[] = {
     {"repair", verb_repair, 0, 0}, {"copy", verb_copy, 1, 1 << 20},
     {"stats", verb_stats, 0, 0},   {"passphrase", verb_passphrase, 0, 0},
     {"dump", verb_dump, 1, 2},     {"serve", verb_serve, 0, 0},
+    {"mount", verb_mount, 1, 1},   {"history", verb_history, 1, 2},
+    {"diff", verb_diff, 2, 2},
 };
 
 enum {

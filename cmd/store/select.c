@@ -1,5 +1,4 @@
-/* Names of snapshots. Each is a reference NAME@DATE, so that the references of one line stand
- * together in the order of time, and "the newest not after" is the last one that is not greater. */
+/* Names of snapshots, as operands of the verbs. */
 #include "verbs.h"
 
 #include <stdio.h>
@@ -12,41 +11,6 @@ void date_text(uint64_t time_ns, char out[32])
     struct tm tm;
     gmtime_r(&t, &tm);
     strftime(out, 32, "%Y-%m-%dT%H:%M:%SZ", &tm);
-}
-
-size_t line_len(const char *ref)
-{
-    const char *at = strrchr(ref, '@');
-    return at ? (size_t)(at - ref) : strlen(ref);
-}
-
-static bool newest_until(struct store *s, const char *line, size_t len, const char *date,
-                         struct store_refinfo *out)
-{
-    bool found = false;
-    size_t date_len = strlen(date);
-    for (uint32_t i = 0; i < store_ref_count(s); i++) {
-        struct store_refinfo r;
-        store_ref_at(s, i, &r);
-        if (line_len(r.name) != len || strncmp(r.name, line, len) != 0) {
-            continue;
-        }
-        const char *when = r.name[len] ? r.name + len + 1 : "";
-        if (!date_len || strncmp(when, date, date_len) <= 0) {
-            if (!found || r.time_ns >= out->time_ns) {
-                *out = r;
-            }
-            found = true;
-        }
-    }
-    return found;
-}
-
-static bool find_ref(struct store *s, const char *word, struct store_refinfo *out)
-{
-    size_t len = line_len(word);
-    return store_ref_get(s, word, out) == CG_OK ||
-           newest_until(s, word, len, word[len] ? word + len + 1 : "", out);
 }
 
 bool select_exists(struct store *s, const char *text, struct selected *out)
@@ -68,7 +32,7 @@ bool select_exists(struct store *s, const char *text, struct selected *out)
     }
     memcpy(word, text, len);
     word[len] = 0;
-    if (!find_ref(s, word, &out->ref)) {
+    if (store_ref_find(s, word, &out->ref) != CG_OK) {
         out->ref = (struct store_refinfo){0};
         if (!store_score_parse(word, &out->ref.score)) {
             return false;

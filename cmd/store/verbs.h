@@ -53,8 +53,6 @@ bool select_exists(struct store *s, const char *text, struct selected *out);
 void select_entry(struct store *s, const struct selected *sel, struct store_entry *out,
                   struct cg_str *keep);
 void date_text(uint64_t time_ns, char out[32]); /* 2026-11-30T00:14:17Z */
-/* The part of a reference before its '@'. */
-size_t line_len(const char *ref);
 
 /* ---- progress ---- */
 
@@ -95,7 +93,12 @@ int verb_stats(int argc, char **argv);
 int verb_passphrase(int argc, char **argv);
 int verb_dump(int argc, char **argv);
 int verb_serve(int argc, char **argv);
+int verb_mount(int argc, char **argv);
+int verb_history(int argc, char **argv);
+int verb_diff(int argc, char **argv);
 
+/* Names may hold anything: what a terminal would obey is shown as \\xHH. */
+void print_name(const char *name, size_t len);
 int snap_list(struct store *s, const char *line); /* NULL: all */
 
 #endif

@@ -129,6 +129,12 @@ uint32_t store_ref_count(const struct store *s);
 /* In the order of names. */
 void store_ref_at(const struct store *s, uint32_t i, struct store_refinfo *out);
 cg_err store_ref_get(const struct store *s, const char *name, struct store_refinfo *out);
+/* As people name snapshots: a full name (LINE@DATE), a line for its newest, LINE@DATE for the
+ * newest of the line not after that date, or a date for the newest of all lines not after it. A
+ * date may be cut short: 2026-11 is the end of that month. CG_ENOENT. */
+cg_err store_ref_find(const struct store *s, const char *word, struct store_refinfo *out);
+/* The length of the line: of the part of a name before its '@'. */
+size_t store_line_len(const char *ref);
 
 struct store_snapshot {
     struct store_score root; /* a directory, and what its parent would say of it: */
@@ -203,6 +209,9 @@ void store_dir_close(struct store_dir *d);
  * symbolic link is not followed, ".." is refused. keep owns what the entry borrows. */
 cg_err store_lookup(struct store *s, const struct store_score *root, const char *path,
                     struct store_entry *out, struct cg_str *keep, struct cg_errbuf *eb);
+/* The entry of one name of a directory. CG_ENOENT, without a detail. */
+cg_err store_lookup_name(struct store *s, const struct store_score *dir, struct cg_span name,
+                         struct store_entry *out, struct cg_str *keep, struct cg_errbuf *eb);
 /* Up to len bytes of a file's contents; *got is less only at the end. Holes read as zero. */
 cg_err store_read(struct store *s, const struct store_entry *file, uint64_t at, void *out,
                   size_t len, size_t *got, struct cg_errbuf *eb);

@@ -159,8 +159,8 @@ cg_err store_dir_seek(struct store_dir *d, struct cg_span name, struct cg_errbuf
 
 /* ---- by path ---- */
 
-static cg_err lookup_name(struct store *s, const struct store_score *dir, struct cg_span name,
-                          struct store_entry *out, struct cg_str *keep, struct cg_errbuf *eb)
+cg_err store_lookup_name(struct store *s, const struct store_score *dir, struct cg_span name,
+                         struct store_entry *out, struct cg_str *keep, struct cg_errbuf *eb)
 {
     struct store_dir *d;
     cg_err e = store_dir_open(s, dir, &d, eb);
@@ -204,7 +204,7 @@ cg_err store_lookup(struct store *s, const struct store_score *root, const char 
             return cg_fail(eb, CG_ENOTDIR, "%s: a part of this is not a directory", path);
         }
         struct store_score dir = out->score;
-        cg_err e = lookup_name(s, &dir, name, out, keep, eb);
+        cg_err e = store_lookup_name(s, &dir, name, out, keep, eb);
         if (e) {
             return e == CG_ENOENT ? cg_fail(eb, e, "%s: not in this snapshot", path) : e;
         }

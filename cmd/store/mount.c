@@ -1,0 +1,221 @@
+/* store mount: the store as files in a directory of this host, until it is interrupted or
+ * unmounted. Two programs do it, each with its own job: storefs serves the files, cognu-fuse shows
+ * them. */
+#include "verbs.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { START_MS = 10000, LOOK_MS = 20, PATH_BYTES = 512 };
+
+static volatile sig_atomic_t interrupted;
+
+static void on_signal(int signum)
+{
+    (void)signum;
+    interrupted = 1;
+}
+
+/* The program beside this one, or where a build has it, or on the path. */
+static void run(const char *name, char **argv)
+{
+    static const char *const places[] = {".", "../bin"};
+    char self[PATH_MAX], path[PATH_MAX + PATH_BYTES];
+    ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
+    self[n > 0 ? n : 0] = '\0';
+    const char *folder = dirname(self);
+    for (size_t i = 0; n > 0 && i < CG_COUNT(places); i++) {
+        snprintf(path, sizeof path, "%s/%s/%s", folder, places[i], name);
+        execv(path, argv);
+    }
+    execvp(name, argv);
+    fprintf(stderr, "store: %s: %s; it belongs beside this program\n", name, strerror(errno));
+    _exit(127);
+}
+
+static pid_t spawn(const char *name, char **argv)
+{
+    pid_t pid = fork();
+    if (pid < 0) {
+        cmd_fail("fork: %s", strerror(errno));
+    }
+    if (pid == 0) {
+        setpgid(0, 0); /* the terminal's interrupt is for us: we unmount */
+        run(name, argv);
+    }
+    return pid;
+}
+
+static bool ended(pid_t *pid)
+{
+    bool gone = *pid > 0 && waitpid(*pid, NULL, WNOHANG) == *pid;
+    if (gone) {
+        *pid = 0;
+    }
+    return gone;
+}
+
+static void end(pid_t *pid)
+{
+    if (*pid > 0) {
+        kill(*pid, SIGTERM);
+        waitpid(*pid, NULL, 0);
+        *pid = 0;
+    }
+}
+
+/* The passphrase goes through a pipe: not into arguments, which others may see. */
+static pid_t start_server(const char *socket)
+{
+    int fds[2];
+    char fd[16];
+    struct store_secret secret;
+    verb_secret(&secret, "passphrase");
+    if (secret.kind != STORE_PASSPHRASE) {
+        cmd_fail(
+            "--recovery-file: a mount wants the passphrase; `store passphrase` sets a new one");
+    }
+    if (pipe(fds) != 0) {
+        cmd_fail("pipe: %s", strerror(errno));
+    }
+    snprintf(fd, sizeof fd, "%d", fds[0]);
+    fcntl(fds[1], F_SETFD, FD_CLOEXEC);
+    char *argv[] = {(char[]){"storefs"},
+                    (char[]){"--store"},
+                    cg_strdup(opt.store),
+                    (char[]){"--passphrase-fd"},
+                    fd,
+                    (char[]){"--socket"},
+                    cg_strdup(socket),
+                    NULL};
+    pid_t pid = spawn("cognu-storefs", argv);
+    cg_free(argv[2]);
+    cg_free(argv[6]);
+    close(fds[0]);
+    size_t len = strlen(secret.text);
+    bool sent = write(fds[1], secret.text, len) == (ssize_t)len;
+    close(fds[1]);
+    if (!sent) {
+        end(&pid);
+        cmd_fail("storefs did not take the passphrase");
+    }
+    return pid;
+}
+
+static bool wait_for_socket(const char *socket, pid_t *server)
+{
+    struct stat st;
+    for (int ms = 0; ms < START_MS && !interrupted && !ended(server); ms += LOOK_MS) {
+        if (stat(socket, &st) == 0 && S_ISSOCK(st.st_mode)) {
+            return true;
+        }
+        usleep(LOOK_MS * 1000);
+    }
+    return false;
+}
+
+static pid_t start_adapter(const char *folder, const char *place)
+{
+    char ns[PATH_BYTES];
+    snprintf(ns, sizeof ns, "%s/ns", folder);
+    FILE *f = fopen(ns, "we");
+    if (!f || fputs("mount .!storefs /\n", f) < 0 || fclose(f) != 0) {
+        cmd_fail("%s: %s", ns, strerror(errno));
+    }
+    char *argv[] = {(char[]){"cognu-fuse"},
+                    (char[]){"--srv"},
+                    cg_strdup(folder),
+                    (char[]){"--self"},
+                    (char[]){"here"},
+                    (char[]){"--ns"},
+                    ns,
+                    (char[]){"--mount"},
+                    cg_strdup(place),
+                    NULL};
+    pid_t pid = spawn("cognu-fuse", argv);
+    cg_free(argv[2]);
+    cg_free(argv[8]);
+    return pid;
+}
+
+static void clear(const char *folder)
+{
+    static const char *const names[] = {"ns", "storefs"};
+    char path[PATH_BYTES];
+    for (size_t i = 0; i < CG_COUNT(names); i++) {
+        snprintf(path, sizeof path, "%s/%s", folder, names[i]);
+        unlink(path);
+    }
+    rmdir(folder);
+}
+
+static void watch_signals(void)
+{
+    static const int ending[] = {SIGINT, SIGTERM, SIGHUP};
+    struct sigaction act = {.sa_handler = on_signal};
+    for (size_t i = 0; i < CG_COUNT(ending); i++) {
+        sigaction(ending[i], &act, NULL);
+    }
+    signal(SIGPIPE, SIG_IGN);
+}
+
+/* Serves until something ends; true when that was asked for. */
+static bool serve(const char *place, pid_t *server, pid_t *adapter)
+{
+    while (!interrupted && !ended(server)) {
+        if (ended(adapter)) {
+            return true; /* it was unmounted */
+        }
+        usleep(LOOK_MS * 1000);
+    }
+    bool asked = interrupted;
+    umount2(place, MNT_DETACH);
+    return asked;
+}
+
+int verb_mount(int argc, char **argv)
+{
+    (void)argc;
+    char folder[] = "/tmp/store-mount-XXXXXX", socket[PATH_BYTES];
+    struct stat st;
+    if (opt.store && opt.store[0] == '|') {
+        cmd_fail("a mount wants the store's folder: `store copy` makes one of a store elsewhere");
+    }
+    if (stat(argv[0], &st) != 0 || !S_ISDIR(st.st_mode)) {
+        cmd_fail("%s: a directory to mount on is needed", argv[0]);
+    }
+    verb_store(true); /* says what is wrong with it, or with the passphrase, on one line */
+    verb_close();
+    if (!mkdtemp(folder)) {
+        cmd_fail("%s: %s", folder, strerror(errno));
+    }
+    watch_signals();
+    snprintf(socket, sizeof socket, "%s/storefs", folder);
+    pid_t server = start_server(socket), adapter = 0;
+    bool fine = wait_for_socket(socket, &server);
+    if (fine) {
+        adapter = start_adapter(folder, argv[0]);
+        if (!opt.quiet) {
+            fprintf(stderr, "store: %s shows %s until it is unmounted, or ^C\n", argv[0],
+                    opt.store);
+        }
+        fine = serve(argv[0], &server, &adapter);
+    }
+    end(&adapter);
+    end(&server);
+    clear(folder);
+    if (!fine) {
+        cmd_fail("%s: the file server ended; its message stands above", argv[0]);
+    }
+    return 0;
+}

@@ -1,0 +1,126 @@
+/* storefs: the program. Options of its own are taken here, the common ones by ninep_serve_main. */
+#include "storefs.h"
+#include <cognu/ninep_uv.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* With this bit a principal is a user number of this host. */
+#define HOST_USER (UINT64_C(1) << 63)
+
+enum { SECRET_BYTES_MAX = 1024 };
+
+static const char synopsis[] =
+    "usage: storefs --store DIR --passphrase-file FILE | --passphrase-fd N  SERVER-OPTIONS\n";
+
+static int refuse(const char *why)
+{
+    fprintf(stderr, "storefs: %s\n%s", why, synopsis);
+    return 2;
+}
+
+struct own_options {
+    const char *store, *file;
+    int fd;
+};
+
+static bool take(struct own_options *o, const char *name, const char *value)
+{
+    if (strcmp(name, "--store") == 0) {
+        o->store = value;
+    } else if (strcmp(name, "--passphrase-file") == 0) {
+        o->file = value;
+    } else {
+        char *end;
+        long n = strtol(value, &end, 10);
+        o->fd = *value && !*end && n >= 0 && n < 65536 ? (int)n : -1;
+        return o->fd >= 0;
+    }
+    return true;
+}
+
+/* The first line of the file or descriptor, which is closed. */
+static bool read_secret(const struct own_options *o, char out[SECRET_BYTES_MAX])
+{
+    int fd = o->file ? open(o->file, O_RDONLY | O_CLOEXEC) : o->fd;
+    size_t len = 0;
+    ssize_t n = -1;
+    while (fd >= 0 && len < SECRET_BYTES_MAX - 1 &&
+           (n = read(fd, out + len, SECRET_BYTES_MAX - 1 - len)) > 0) {
+        len += (size_t)n;
+    }
+    if (n < 0 || fd < 0) {
+        cg_log(CG_ERROR_LEVEL, "cannot read the passphrase: %s", strerror(errno));
+    }
+    if (fd >= 0) {
+        close(fd);
+    }
+    out[len] = '\0';
+    out[strcspn(out, "\r\n")] = '\0';
+    return n >= 0 && fd >= 0;
+}
+
+static cg_err open_store(const struct own_options *o, struct store_io *io, struct store **s,
+                         struct cg_errbuf *eb)
+{
+    char text[SECRET_BYTES_MAX];
+    struct store_secret secret = {.kind = STORE_PASSPHRASE, .text = text};
+    struct store_options so = {.read_only = true};
+    cg_err e = store_io_folder(o->store, false, io, eb);
+    if (e) {
+        return e;
+    }
+    e = read_secret(o, text) ? store_open(io, &so, &secret, s, eb)
+                             : cg_fail(eb, CG_EAUTH, "no passphrase");
+    cg_wipe(text, sizeof text);
+    return e;
+}
+
+int main(int argc, char **argv)
+{
+    struct own_options o = {.fd = -1};
+    struct store_io io = {0};
+    struct store *s;
+    struct storefs *fs;
+    struct cg_errbuf eb = {0};
+    int kept = 1;
+    for (int i = 1; i < argc; i++) {
+        bool own = strcmp(argv[i], "--store") == 0 || strncmp(argv[i], "--passphrase-", 13) == 0;
+        if (strcmp(argv[i], "--help") == 0) {
+            fputs(synopsis, stdout); /* ninep_serve_main tells the rest */
+            return ninep_serve_main(argc, argv, &(struct ninep_server_config){.name = "storefs"});
+        }
+        if (!own) {
+            argv[kept++] = argv[i];
+        } else if (i + 1 == argc || !take(&o, argv[i], argv[i + 1])) {
+            return refuse(argv[i]);
+        } else {
+            i++;
+        }
+    }
+    argv[kept] = NULL;
+    if (!o.store || (!o.file && o.fd < 0)) {
+        return refuse("a store and its passphrase are needed");
+    }
+    cg_log_init("storefs");
+    cg_err e = open_store(&o, &io, &s, &eb);
+    e = e ? e : storefs_new(s, HOST_USER | geteuid(), &fs, &eb);
+    if (e) {
+        cg_log(CG_ERROR_LEVEL, "%s: %s", o.store, eb.text[0] ? eb.text : cg_err_meaning(e));
+        return 1;
+    }
+    struct ninep_server_config config = {.name = "storefs",
+                                         .ops = &storefs_ops,
+                                         .aux = fs,
+                                         .env = &cg_env_real,
+                                         .auth = &ninep_auth_local};
+    int status = ninep_serve_main(kept, argv, &config);
+    storefs_free(fs);
+    store_close(s);
+    io.fini(io.ctx);
+    return status;
+}

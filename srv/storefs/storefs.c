@@ -1,0 +1,283 @@
+/* The file system as a whole: its life, attach and walks, reading, and the table of callbacks.
+ * Requests are answered at once: one that reads from the disk holds up the others for so long. */
+#include "node.h"
+
+#include <string.h>
+#include <sys/stat.h>
+
+enum { MAGIC_NUMBER = 0x73746f72 /* "stor", for statfs */ };
+
+cg_err storefs_new(struct store *s, uint64_t owner, struct storefs **out, struct cg_errbuf *eb)
+{
+    uint8_t id[16];
+    struct storefs *fs = cg_zalloc(sizeof *fs);
+    uint8_t *scratch = cg_alloc(NINEP_INLINE_BYTES_MAX);
+    if (!fs || !scratch) {
+        cg_free(fs);
+        cg_free(scratch);
+        return cg_fail(eb, CG_ENOMEM, "no memory for a file server");
+    }
+    *fs = (struct storefs){.store = s, .owner = owner, .scratch = scratch};
+    store_id(s, id);
+    memcpy(&fs->volume, id, sizeof fs->volume);
+    *out = fs;
+    return CG_OK;
+}
+
+void storefs_free(struct storefs *fs)
+{
+    cg_assert(fs->nodes == 0);
+    cg_free(fs->scratch);
+    cg_free(fs);
+}
+
+/* ---- coming in, and going down ---- */
+
+static void attach(struct ninep_req *r)
+{
+    struct storefs *fs = r->server_aux;
+    struct node *root;
+    if (r->t.attach.tree.len > 0 && !cg_span_is(r->t.attach.tree, "storefs")) {
+        ninep_respond(r, cg_fail(&r->eb, CG_ENOENT, "storefs has one tree: '' or 'storefs'"));
+        return;
+    }
+    cg_err e = node_new(fs, NODE_ROOT, &root);
+    if (e == CG_OK) {
+        node_set(r->fid, root);
+        node_own_attr(r->fid, root, &r->r.attach.attr);
+    }
+    ninep_respond(r, e);
+}
+
+static cg_err clone(struct ninep_fid *from, struct ninep_fid *to, struct cg_errbuf *eb)
+{
+    (void)eb;
+    to->aux = NULL;
+    node_of(from)->refs++;
+    node_set(to, node_of(from));
+    return CG_OK;
+}
+
+static cg_err walk1(struct ninep_fid *fid, struct cg_span name, struct ninep_attr *attr,
+                    struct cg_errbuf *eb)
+{
+    struct node *n;
+    cg_err e = node_may(fid, node_of(fid), NINEP_RIGHTS_EXEC, eb);
+    e = e ? e : node_child(node_of(fid), name, &n, eb);
+    if (e == CG_OK) {
+        node_set(fid, n);
+        node_own_attr(fid, n, attr);
+    }
+    return e;
+}
+
+static cg_err ident(struct ninep_fid *dir, struct cg_span name, struct ninep_xqid *id)
+{
+    struct node *n;
+    cg_err e = node_child(node_of(dir), name, &n, NULL);
+    if (e == CG_OK) {
+        node_own_id(n, id);
+        node_put(n);
+    }
+    return e;
+}
+
+static void clunk(struct ninep_fid *fid)
+{
+    node_put(fid->aux);
+    fid->aux = NULL;
+}
+
+/* ---- reading ---- */
+
+static cg_err make_stats(struct node *n, struct cg_errbuf *eb)
+{
+    struct store_stats st;
+    cg_err e = store_stats(n->fs->store, &st, eb);
+    const struct {
+        const char *name;
+        uint64_t value;
+    } line[] = {{"snapshots", st.refs},        {"objects", st.entries},
+                {"data bytes", st.raw_bytes},  {"packs", st.packs},
+                {"pack bytes", st.pack_bytes}, {"index bytes", st.index_bytes},
+                {"writers", st.leases},        {"state", st.state_number},
+                {"free bytes", st.space_free}, {"disk bytes", st.space_total}};
+    n->keep.len = 0;
+    for (size_t i = 0; !e && i < CG_COUNT(line); i++) {
+        e = cg_str_addf(&n->keep, "%-12s %llu\n", line[i].name, (unsigned long long)line[i].value);
+    }
+    return e;
+}
+
+static cg_err may_open(const struct ninep_req *r, const struct node *n, struct cg_errbuf *eb)
+{
+    uint32_t flags = r->t.open.flags;
+    if (n->entry.kind == STORE_SYMLINK) {
+        return cg_fail(eb, CG_ELOOP, "symbolic links are followed by the client");
+    }
+    if ((flags & NINEP_OPEN_DIRECTORY) && !node_is_dir(n)) {
+        return cg_fail(eb, CG_ENOTDIR, "not a directory");
+    }
+    if (!node_is_dir(n) && n->entry.kind != STORE_FILE) {
+        return cg_fail(eb, CG_ENXIO, "devices, pipes and sockets of a snapshot are not opened");
+    }
+    bool writes = (flags & 3) != NINEP_OPEN_READ || (flags & NINEP_OPEN_TRUNC);
+    return node_may(r->fid, n, writes ? NINEP_RIGHTS_WRITE : NINEP_RIGHTS_READ, eb);
+}
+
+static void open_file(struct ninep_req *r)
+{
+    struct node *n = node_of(r->fid);
+    cg_err e = may_open(r, n, &r->eb);
+    if (e == CG_OK && n->kind == NODE_STATS) {
+        e = make_stats(n, &r->eb);
+    }
+    node_own_attr(r->fid, n, &r->r.open.attr);
+    ninep_respond(r, e);
+}
+
+static cg_err read_at(struct node *n, uint64_t at, void *out, size_t len, size_t *got,
+                      struct cg_errbuf *eb)
+{
+    if (n->kind != NODE_STATS) {
+        return store_read(n->fs->store, &n->entry, at, out, len, got, eb);
+    }
+    *got = at < n->keep.len ? n->keep.len - at : 0;
+    *got = *got < len ? *got : len;
+    memcpy(out, n->keep.data + (*got ? at : 0), *got);
+    return CG_OK;
+}
+
+static void read_file(struct ninep_req *r)
+{
+    struct node *n = node_of(r->fid);
+    uint64_t size = n->kind == NODE_STATS ? n->keep.len : n->entry.size;
+    size_t got = 0, len = r->t.read.count < r->data_cap ? r->t.read.count : r->data_cap;
+    cg_err e = node_is_dir(n) ? cg_fail(&r->eb, CG_EISDIR, "a directory is listed, not read")
+                              : read_at(n, r->t.read.offset, r->data, len, &got, &r->eb);
+    r->r.read.data.len = (uint32_t)got;
+    r->r.read.eof = r->t.read.offset >= size || r->t.read.offset + got >= size;
+    ninep_respond(r, e);
+}
+
+static cg_err slurp(struct ninep_fid *fid, uint8_t *data, uint32_t cap, uint32_t *len)
+{
+    struct node *n = node_of(fid);
+    size_t got = 0;
+    *len = UINT32_MAX;
+    if (n->kind != NODE_ENTRY || n->entry.kind != STORE_FILE || n->entry.size > cap ||
+        node_may(fid, n, NINEP_RIGHTS_READ, NULL) != CG_OK) {
+        return CG_OK;
+    }
+    cg_err e = read_at(n, 0, data, n->entry.size, &got, NULL);
+    *len = e == CG_OK ? (uint32_t)got : UINT32_MAX;
+    return CG_OK; /* a read will tell what is wrong */
+}
+
+static void getattr(struct ninep_req *r)
+{
+    node_own_attr(r->fid, node_of(r->fid), &r->r.getattr.attr);
+    ninep_respond(r, CG_OK);
+}
+
+static void readlink_file(struct ninep_req *r)
+{
+    struct node *n = node_of(r->fid);
+    bool link = n->entry.kind == STORE_SYMLINK;
+    r->r.readlink.target = n->entry.data;
+    ninep_respond(r, link ? CG_OK : cg_fail(&r->eb, CG_EINVAL, "not a symbolic link"));
+}
+
+static void statfs(struct ninep_req *r)
+{
+    enum { UNIT = 4096 };
+    struct storefs *fs = r->server_aux;
+    struct store_stats st;
+    cg_err e = store_stats(fs->store, &st, &r->eb);
+    r->r.statfs = (struct ninep_rstatfs){.type = MAGIC_NUMBER,
+                                         .bsize = UNIT,
+                                         .blocks = st.space_total / UNIT,
+                                         .bfree = st.space_free / UNIT,
+                                         .files = st.entries,
+                                         .fsid = fs->volume,
+                                         .namelen = STORE_NAME_BYTES_MAX};
+    ninep_respond(r, e);
+}
+
+/* ---- extended attributes ---- */
+
+/* The names, each ended by NUL, or one value. *size is the whole size, of which max are written. */
+static cg_err find_xattr(const struct node *n, struct cg_span wanted, uint8_t *out, uint32_t max,
+                         uint32_t *size)
+{
+    struct cg_span rest = n->entry.xattrs, name, value;
+    bool bad = false;
+    *size = 0;
+    while (store_xattr_next(&rest, &name, &value, &bad)) {
+        bool list = wanted.len == 0;
+        if (!list && (name.len != wanted.len || memcmp(name.data, wanted.data, name.len) != 0)) {
+            continue;
+        }
+        struct cg_span take = list ? name : value;
+        uint32_t end = *size + take.len + list;
+        if (end <= max) {
+            memcpy(out + *size, take.data, take.len);
+            memset(out + *size + take.len, 0, list);
+        }
+        *size = end;
+        if (!list) {
+            return CG_OK;
+        }
+    }
+    return bad ? CG_EBADFORMAT : wanted.len ? CG_ENODATA : CG_OK;
+}
+
+static void xattrget(struct ninep_req *r)
+{
+    struct node *n = node_of(r->fid);
+    uint32_t max = r->t.xattrget.max < r->data_cap ? r->t.xattrget.max : r->data_cap, size = 0;
+    cg_err e = CG_OK;
+    if (r->t.xattrget.name.len > 0) {
+        e = node_may(r->fid, n, NINEP_RIGHTS_READ, &r->eb);
+    }
+    e = e ? e : find_xattr(n, r->t.xattrget.name, r->data, max, &size);
+    if (e == CG_OK && r->t.xattrget.max > 0 && size > max) {
+        e = cg_fail(&r->eb, CG_ERANGE, "%u bytes do not fit into %u", size, max);
+    }
+    r->r.xattrget.size = size;
+    r->r.xattrget.value.len = r->t.xattrget.max > 0 && e == CG_OK ? size : 0;
+    ninep_respond(r, e);
+}
+
+/* ---- everything else would change something ---- */
+
+static void refuse(struct ninep_req *r)
+{
+    ninep_respond(r, cg_fail(&r->eb, CG_EROFS, "what is in a store does not change"));
+}
+
+const struct ninep_ops storefs_ops = {
+    .attach = attach,
+    .clone = clone,
+    .walk1 = walk1,
+    .ident = ident,
+    .clunk = clunk,
+    .open = open_file,
+    .slurp = slurp,
+    .create = refuse,
+    .read = read_file,
+    .write = refuse,
+    .readdir = storefs_readdir,
+    .remove = refuse,
+    .rename = refuse,
+    .link = refuse,
+    .getattr = getattr,
+    .setattr = refuse,
+    .readlink = readlink_file,
+    .statfs = statfs,
+    .xattrget = xattrget,
+    .xattrset = refuse,
+    .put = refuse,
+    .allocate = refuse,
+    .copy = refuse,
+};

@@ -1,0 +1,78 @@
+#!/bin/bash
+# `store mount`, `history` and `diff`, as a user has them: a tree in a mount is the tree that was put.
+set -u
+build=${COGNU_BUILD:-build}
+[ -w /dev/fuse ] && [ "$(id -u)" -eq 0 ] || { echo "no right to mount"; exit 77; }
+top=$(mktemp -d "${TMPDIR:-/tmp}/store-mount-test.XXXXXX")
+export COGNU_STORE=$top/s COGNU_STORE_PASSPHRASE_FILE=$top/pass
+store() { "$build/commands/store" -q "$@"; }
+passed=0 failed=0
+pid=
+clean() {
+    [ -z "$pid" ] || kill "$pid" 2> /dev/null
+    umount -l "$top/m" 2> /dev/null
+    rm -rf "$top"
+}
+trap clean EXIT
+check() { # WHAT COMMAND...
+    what=$1
+    shift
+    if "$@" > "$top/out" 2>&1; then
+        passed=$((passed + 1))
+    else
+        failed=$((failed + 1))
+        echo "FAILED: $what"
+        sed 's/^/    /' "$top/out"
+    fi
+}
+is() { [ "$1" = "$2" ] || { printf 'got:\n%s\nwanted:\n%s\n' "$1" "$2"; false; }; }
+wait_for() { for _ in $(seq 300); do "$@" 2> /dev/null && return 0; sleep 0.1; done; return 1; }
+
+echo secret > "$top/pass"
+mkdir -p "$top/t/sub/deep" "$top/m"
+cp -r docs lib/store "$top/t/"
+for i in $(seq 1500); do echo "$i" > "$top/t/sub/file number $i"; done
+ln "$top/t/docs/TOUR.md" "$top/t/linked"
+ln -s docs/TOUR.md "$top/t/link"
+truncate -s 1M "$top/t/hole"
+head -c 3000000 /dev/urandom > "$top/t/big"
+echo one > "$top/t/sub/a"
+store init > /dev/null
+store put home "$top/t"
+old=$("$build/commands/store" snap home | awk 'NR == 1 { print $1 }')
+cp -a "$top/t" "$top/was"
+sleep 1.1
+echo second > "$top/t/sub/a"
+echo new > "$top/t/sub/deep/n"
+rm "$top/t/docs/sdk.md"
+chmod 600 "$top/t/big"
+store put home "$top/t"
+
+check "history tells each version once" is "$(store history sub/a | awk '{ print $2 }' | xargs)" "4 7"
+check "history tells when a file went" is "$(store history docs/sdk.md | awk '{ print $2 }' | tail -1)" gone
+check "diff tells what came, went and changed" is "$(store diff "$old" home | grep -v '^a .*[^g]$' | sort | xargs)" \
+    "+ sub/deep/n - docs/sdk.md M sub/a a big"
+check "diff of one snapshot with itself tells nothing" is "$(store diff home home)" ""
+
+"$build/commands/store" mount "$top/m" > "$top/log" 2>&1 &
+pid=$!
+check "it is mounted" wait_for test -d "$top/m/snap/home"
+check "the newest is what was put last" diff -r --no-dereference "$top/t" "$top/m/snap/home"
+check "the old one is what was put first" diff -r --no-dereference "$top/was" "$top/m/snap/$old"
+check "a link's target is there" is "$(readlink "$top/m/snap/home/link")" docs/TOUR.md
+check "two names are one file" test "$top/m/snap/home/linked" -ef "$top/m/snap/home/docs/TOUR.md"
+check "nothing can be written" is "$(touch "$top/m/snap/home/x" 2>&1 | grep -c 'Read-only')" 1
+check "a snapshot that is made meanwhile is there" sh -c "'$build/commands/store' -q put again '$top/t' && test -f '$top/m/snap/again/hole'"
+check "it is unmounted" umount "$top/m"
+check "and has ended by itself" wait_for sh -c "! kill -0 $pid"
+pid=
+"$build/commands/store" mount "$top/m" > "$top/log" 2>&1 &
+pid=$!
+check "it is mounted again" wait_for test -d "$top/m/snap/home"
+kill -INT "$pid"
+check "an interrupt ends it" wait_for sh -c "! kill -0 $pid"
+check "and unmounts" sh -c "! mountpoint -q '$top/m'"
+echo wrong > "$top/pass"
+check "a wrong passphrase is refused" sh -c "! '$build/commands/store' mount '$top/m'"
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]
