@@ -44,7 +44,7 @@ check-quick: setup-check all ## the tests that take under two minutes
 check: setup-check all ## everything that fits in 30 minutes
 	@tests/run check
 
-check-full: setup-check all ## check, with sanitizers, clang and a minute of each fuzzer
+check-full: setup-check setup-prove all ## check, with sanitizers, clang and a minute of each fuzzer
 	@tests/run full
 
 tour: setup-check all ## what a newcomer would try, one line a claim; MUTATE=name must make it fail
@@ -66,7 +66,7 @@ fuzz: setup-check ## a minute of each fuzzer; SECONDS_EACH=n for other times
 	@tests/fuzz
 
 prove: setup-prove setup-build ## prove the kernel from scratch; PROVE='--file object/slot.c --cache' for less
-	@cmake --build $(BUILD) --target kernel_abi -- --quiet
+	@cmake --build $(BUILD) --target kernel.elf -- --quiet
 	@kernel/proof/prove $(PROVE)
 
 prove-mutants: setup-prove setup-build ## 200 mutants of the kernel, each of which the proof must notice; MUTANTS='--count n'

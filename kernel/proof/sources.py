@@ -118,6 +118,11 @@ def kernel_functions(elf):
     return [f for f in found if f.name in names], complaints
 
 
+def ghosts_of(path):
+    """Functions that only the proof has."""
+    return re.findall(r"\b(\w+)\([^;{}()]*\)\s*\{", "\n".join(re.findall(r"/\*@ ghost(.*?)\*/", read(path), re.S)))
+
+
 def annotations(text):
     return "\n".join(a or b for a, b in re.findall(r"/\*@(.*?)\*/|//@([^\n]*)", text, re.S))
 

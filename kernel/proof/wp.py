@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 
@@ -114,7 +115,24 @@ def read_report(path, result, times):
             tally.seconds += sum(times.get(part, 0) for part in parts)
 
 
-def prove(path, functions=(), timeout=10, smoke=False, cache=None, par=2, stop=False, kernel=KERNEL):
+def follow(child, result, times, stop):
+    """Reads what the prover says to its end, or with stop to the first goal that is not Valid: then it is ended."""
+    last = ""
+    try:
+        for line in child.stdout:
+            if line.startswith("  ") and re.search(r"(arning|rror):\s*$", last) and result.warnings:
+                result.warnings[-1] += " " + line.strip()
+            last = line
+            if read_line(line, result, times) and stop:
+                return True
+        return False
+    finally:
+        if child.poll() is None and stop or sys.exc_info()[0]:
+            os.killpg(child.pid, signal.SIGKILL)
+        child.stdout.close()
+
+
+def prove(path, functions=(), props=None, timeout=10, smoke=False, cache=None, par=2, stop=False, kernel=KERNEL):
     """Proves a file, or some of its functions. With stop, ends at the first goal that is not Valid."""
     result, times = Result(), {}
     with tempfile.TemporaryDirectory(prefix="cognu-prove-") as folder:
@@ -125,27 +143,19 @@ def prove(path, functions=(), timeout=10, smoke=False, cache=None, par=2, stop=F
             extra += ["-wp-smoke-tests", "-wp-smoke-timeout", "1"]
         if functions:
             extra += ["-wp-fct", ",".join(functions)]
+        if props:
+            extra += ["-wp-prop", props]
         extra += ["-wp-cache", "update", "-wp-cache-dir", cache] if cache else ["-wp-cache", "none"]
         start = time.time()
         child = subprocess.Popen(command(path, extra, kernel), stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                                  text=True, cwd=kernel, env=environment(kernel), start_new_session=True)
-        ended_early = False
-        tail = []
-        for line in child.stdout:
-            if line.startswith("  ") and tail and re.search(r"(arning|rror):\s*$", tail[-1]) and result.warnings:
-                result.warnings[-1] += " " + line.strip()
-            tail = tail[-20:] + [line]
-            if read_line(line, result, times) and stop:
-                ended_early = True
-                os.killpg(child.pid, signal.SIGKILL)
-                break
-        child.stdout.close()
+        ended_early = follow(child, result, times, stop)
         code = child.wait()
         result.seconds = time.time() - start
         if ended_early:
             return result
         if code or not os.path.exists(report):
-            result.warnings.append(f"frama-c ended with {code}:\n{''.join(tail).strip()}")
+            result.warnings.append(f"frama-c ended with {code}")
         else:
             read_report(report, result, times)
     return result
