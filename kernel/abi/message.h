@@ -23,9 +23,10 @@
 #define TAG_HANDLES(tag) ((uint32_t)(((tag) >> 42) & 3ULL))
 #define TAG_CODE(tag)    ((uint32_t)(((tag) >> 56) & 0x7fULL))
 #define TAG_MESSAGE      0x000003ff7fffffffULL /* what of a tag reaches the receiver */
+/* Products, not shifts: they are what the prover can bound. */
 #define TAG(code, label, words, handles)                                                           \
-    (((uint64_t)(code) << 56) | ((uint64_t)(handles) << 42) | ((uint64_t)(words) << 32) |          \
-     (uint64_t)(label))
+    (((uint64_t)(code)*0x100000000000000ULL) | ((uint64_t)(handles)*0x40000000000ULL) |            \
+     ((uint64_t)(words)*0x100000000ULL) | (uint64_t)(label))
 #define HANDLE_PACKED(extra, k) ((uint32_t)(((extra) >> ((k)*HANDLE_BITS)) & 0x1fffffULL))
 #define LABEL_FAULT             0x80000000U
 #define LABEL_SIGNAL            LABEL_FAULT /* not a message: the badge is a notification's word */

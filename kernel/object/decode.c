@@ -24,7 +24,18 @@ uint32_t refuse(uint32_t error, uint32_t argument, uint64_t limit)
     return error;
 }
 
+/* clang-format off */
+#define LOOKING(clause)                                                                            \
+    CNODES(clause)                                                                                 \
+    clause 1 <= d_caller < T_MAX && t_cnode[d_caller] < HOME_SLOTS;
+/* clang-format on */
+
 /* Argument n of the label is a handle of the caller with type and rights that the table wants. */
+/*@ LOOKING(requires)
+    requires 1 <= label < LABELS && n < ABI_ARGS && arg_kind[label * ABI_ARGS + n] >= ARG_CAP;
+    assigns d_slot[n], d_argument, d_limit;
+    ensures \result == 0 ==> argument_fits(label, n);
+    ensures \result != 0 ==> d_argument == n + 1; */
 static uint32_t check_handle(uint32_t label, uint32_t n)
 {
     uint32_t at = label * ABI_ARGS + n;
@@ -44,9 +55,17 @@ static uint32_t check_handle(uint32_t label, uint32_t n)
         return refuse(ERR_RIGHT, n + 1, arg_rights[at]);
     }
     d_slot[n] = s;
+    /*@ assert 1 <= d_slot[n] < HOME_SLOTS && s_type[d_slot[n]] != 0; */
+    /*@ assert arg_type[at] == 0 || s_type[d_slot[n]] == arg_type[at]; */
+    /*@ assert (s_rights[d_slot[n]] & arg_rights[at]) == arg_rights[at]; */
     return 0;
 }
 
+/*@ LOOKING(requires)
+    requires 1 <= label < LABELS && n < ABI_ARGS;
+    assigns d_slot[n], d_argument, d_limit;
+    ensures \result == 0 ==> argument_fits(label, n);
+    ensures \result != 0 ==> d_argument == n + 1; */
 static uint32_t check_argument(uint32_t label, uint32_t n)
 {
     uint32_t at = label * ABI_ARGS + n;
@@ -60,6 +79,14 @@ static uint32_t check_argument(uint32_t label, uint32_t n)
 }
 
 /* Everything that the table says about the message to d_self. */
+/*@ LOOKING(requires)
+    requires 1 <= d_self < HOME_SLOTS;
+    assigns d_slot[0 .. ABI_ARGS - 1], d_argument, d_limit;
+    ensures \result == 0 ==> 1 <= label < LABELS && s_type[d_self] == inv_type[label];
+    ensures \result == 0 ==> (s_rights[d_self] & inv_rights[label]) == inv_rights[label];
+    ensures \result == 0 ==> inv_words[label] <= d_words <= inv_words[label] + inv_more[label];
+    ensures \result == 0 ==> \forall integer n; 0 <= n < ABI_ARGS && n < inv_words[label] ==>
+        argument_fits(label, n); */
 static uint32_t check_table(uint32_t label)
 {
     if (label == 0 || label >= LABELS) {
@@ -75,6 +102,10 @@ static uint32_t check_table(uint32_t label)
         return refuse(ERR_LENGTH, 0, inv_words[label]);
     }
     uint32_t error = 0;
+    /*@ loop invariant 0 <= n <= ABI_ARGS;
+        loop invariant error == 0 ==> \forall integer k; 0 <= k < n ==> argument_fits(label, k);
+        loop assigns n, error, d_slot[0 .. ABI_ARGS - 1], d_argument, d_limit;
+        loop variant ABI_ARGS - n; */
     for (uint32_t n = 0; n < ABI_ARGS && n < inv_words[label] && error == 0; n++) {
         error = check_argument(label, n);
     }
@@ -108,14 +139,31 @@ static uint32_t decode_noun(uint32_t label)
 }
 
 /* The message's words come from the caller's registers. */
+/*@ requires 1 <= d_caller < T_MAX;
+    assigns d_word[0 .. MSG_WORDS_REGS - 1];
+    ensures \forall integer n; 0 <= n < MSG_WORDS_REGS ==>
+        d_word[n] == t_reg[d_caller * T_REGS + R_W0 + n]; */
 static void take_words(void)
 {
+    /*@ loop invariant 0 <= n <= MSG_WORDS_REGS;
+        loop invariant \forall integer k; 0 <= k < n ==>
+            d_word[k] == t_reg[d_caller * T_REGS + R_W0 + k];
+        loop assigns n, d_word[0 .. MSG_WORDS_REGS - 1];
+        loop variant MSG_WORDS_REGS - n; */
     for (uint32_t n = 0; n < MSG_WORDS_REGS; n++) {
         d_word[n] = t_reg[d_caller * T_REGS + R_W0 + n];
     }
 }
 
 /* The answer goes there. */
+/*@ requires 1 <= d_caller < T_MAX && error < ERRORS && d_answers <= MSG_WORDS_REGS;
+    assigns d_word[0 .. 1], d_answers;
+    assigns t_reg[d_caller * T_REGS + R_TAG .. d_caller * T_REGS + R_W9];
+    ensures error != 0 ==> d_answers == 2 && t_reg[d_caller * T_REGS + R_W0] == d_argument &&
+        t_reg[d_caller * T_REGS + R_W1] == d_limit;
+    ensures error == 0 ==> d_answers == \old(d_answers);
+    ensures \forall integer n; 0 <= n < d_answers ==>
+        t_reg[d_caller * T_REGS + R_W0 + n] == d_word[n]; */
 static void give_words(uint32_t error)
 {
     if (error != 0) {
@@ -123,6 +171,11 @@ static void give_words(uint32_t error)
         d_word[1] = d_limit;
         d_answers = 2;
     }
+    /*@ loop invariant 0 <= n <= MSG_WORDS_REGS && n <= d_answers;
+        loop invariant \forall integer k; 0 <= k < n ==>
+            t_reg[d_caller * T_REGS + R_W0 + k] == d_word[k];
+        loop assigns n, t_reg[d_caller * T_REGS + R_W0 .. d_caller * T_REGS + R_W9];
+        loop variant MSG_WORDS_REGS - n; */
     for (uint32_t n = 0; n < MSG_WORDS_REGS && n < d_answers; n++) {
         t_reg[d_caller * T_REGS + R_W0 + n] = d_word[n];
     }

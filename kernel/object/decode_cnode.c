@@ -8,6 +8,12 @@ enum { A_INDEX = 1, A_FROM, A_FROM_INDEX, A_RIGHTS, A_BADGE };
 enum { A_UNTYPED = 1, A_COUNT };
 
 /* The slot that argument n names in cnode k; NIL, and a refusal noted, when there is none. */
+/*@ CNODES(requires)
+    requires k < HOME_SLOTS && 1 <= n <= MSG_WORDS_REGS;
+    assigns d_argument, d_limit;
+    ensures \result == (1 <= d_word[n - 1] < k_count[k] ? k + d_word[n - 1] : NIL);
+    ensures \result < HOME_SLOTS;
+    ensures \result == NIL ==> d_argument == n && d_limit == k_count[k]; */
 static uint32_t named_slot(uint32_t k, uint32_t n)
 {
     uint32_t s = cnode_slot(k, d_word[n - 1]);
@@ -18,6 +24,11 @@ static uint32_t named_slot(uint32_t k, uint32_t n)
 }
 
 /* The source and the destination of copy, mint and move. 0 or the error. */
+/*@ requires from < SLOTS && d_object < HOME_SLOTS && is_slot(d_slot[A_FROM - 1]);
+    requires s_object[d_slot[A_FROM - 1]] < HOME_SLOTS;
+    assigns d_argument, d_limit;
+    ensures \result == 0 <==> to != NIL && from != NIL && s_type[from] != 0;
+    ensures \result == 0 || \result == ERR_SLOT; */
 static uint32_t check_pair(uint32_t from, uint32_t to)
 {
     if (to == NIL) {
@@ -72,6 +83,16 @@ static uint32_t decode_move(void)
 }
 
 /* Appends the entries behind the cnode, when they lie in the untyped's range and are free. */
+/*@ CNODES(requires)
+    requires is_slot(d_slot[A_UNTYPED - 1]) && is_home(d_object) && k_size[d_object] >= 1;
+    requires s_kind[d_slot[A_UNTYPED - 1]] == KIND_SLOT ==> 1 <= s_object[d_slot[A_UNTYPED - 1]] &&
+        s_object[d_slot[A_UNTYPED - 1]] + s_count[d_slot[A_UNTYPED - 1]] <= HOME_SLOTS;
+    assigns d_argument, d_limit, k_size[d_object], k_count[d_object], s_home[1 .. HOME_SLOTS - 1];
+    CNODES(ensures)
+    ensures \result == 0 ==> k_size[d_object] == \old(k_size[d_object]) + d_word[1] &&
+        k_count[d_object] == k_size[d_object] && 1 <= d_word[1] <= CNODE_SLICE;
+    ensures \result != 0 ==> k_size[d_object] == \old(k_size[d_object]) &&
+        k_count[d_object] == \old(k_count[d_object]); */
 static uint32_t decode_extend(void)
 {
     uint32_t u = d_slot[A_UNTYPED - 1];
@@ -112,6 +133,13 @@ static uint32_t decode_cancel(uint32_t s)
     return endpoint_cancel(s_object[s], d_word[1]) ? 0 : ERR_AGAIN;
 }
 
+/*@ requires is_slot(s) && (s_type[s] == OBJ_CNODE ==> s_object[s] < HOME_SLOTS);
+    assigns d_word[0 .. 7], d_answers;
+    ensures \result == 0 && d_answers == 8;
+    ensures d_word[0] == s_type[s] && d_word[1] == s_rights[s] && d_word[2] == s_badge[s];
+    ensures d_word[3] == s_kind[s] && d_word[4] == s_object[s];
+    ensures d_word[5] == (s_type[s] == OBJ_CNODE ? k_count[s_object[s]] : s_count[s]);
+    ensures d_word[6] == s_table[s] && d_word[7] == s_entry[s]; */
 static uint32_t decode_look(uint32_t s)
 {
     d_word[0] = s_type[s];

@@ -26,6 +26,13 @@ uint32_t decode_irq(uint32_t label)
     return 0;
 }
 
+/*@ requires is_slot(d_self) && d_object + s_count[d_self] <= ARCH_PORTS;
+    assigns d_argument, d_limit, d_word[0], d_answers;
+    ensures \result == 0 ==> \old(d_word[0]) + d_word[1] <= s_count[d_self] &&
+        (d_word[1] == 1 || d_word[1] == 2 || d_word[1] == 4);
+    ensures \result == 0 && label == INV_PORT_OUT && d_word[1] == 1 ==> d_word[2] <= 255;
+    ensures \result == 0 && label != INV_PORT_OUT ==> d_answers == 1;
+    ensures \result != 0 ==> d_word[0] == \old(d_word[0]); */
 uint32_t decode_port(uint32_t label)
 {
     uint64_t port = d_word[A_PORT - 1];
@@ -38,8 +45,9 @@ uint32_t decode_port(uint32_t label)
     }
     uint32_t at = d_object + (uint32_t)port;
     if (label == INV_PORT_OUT) {
-        if (d_word[A_VALUE - 1] > 0xffffffffULL >> (32 - 8 * bytes)) {
-            return refuse(ERR_RANGE, A_VALUE, 1ULL << (8 * bytes));
+        uint64_t values = bytes == 1 ? 0x100ULL : bytes == 2 ? 0x10000ULL : 0x100000000ULL;
+        if (d_word[A_VALUE - 1] >= values) {
+            return refuse(ERR_RANGE, A_VALUE, values);
         }
         arch_port_out(at, (uint32_t)bytes, (uint32_t)d_word[A_VALUE - 1]);
         return 0;

@@ -6,6 +6,12 @@ enum { A_TABLE = 1, A_ENTRY, A_RIGHTS };
 
 /* The capability d_self can go to the entry of the table whose level is wanted: it is mapped
  * nowhere or just there, and nothing else is. */
+/*@ MAPS(requires)
+    requires is_slot(d_self) && is_table(table) && 1 <= level <= ARCH_LEVELS + 1;
+    assigns d_argument, d_limit;
+    ensures \result == 0 ==> f_state[table] - F_TABLE1 + 1 == level && entry < entries_of(table);
+    ensures \result == 0 ==> REVERSE_OF(table, entry) == d_self || REVERSE_OF(table, entry) == NIL;
+    ensures \result == 0 && REVERSE_OF(table, entry) == NIL ==> s_table[d_self] == NIL; */
 static uint32_t check_place(uint32_t table, uint32_t entry, uint32_t level)
 {
     if (space_level(table) != level) {
@@ -24,6 +30,13 @@ static uint32_t check_place(uint32_t table, uint32_t entry, uint32_t level)
     return 0;
 }
 
+/*@ MAPS(requires)
+    requires is_slot(d_self);
+    assigns d_argument, d_limit, s_table[d_self], s_entry[d_self];
+    assigns phys[0 .. PHYS_FRAMES * 512 - 1];
+    MAPS(ensures)
+    ensures s_table[d_self] == NIL;
+    ensures \result == (\old(s_table[d_self]) == NIL ? ERR_ABSENT : 0); */
 static uint32_t decode_unmap(void)
 {
     if (s_table[d_self] == NIL) {
@@ -33,6 +46,18 @@ static uint32_t decode_unmap(void)
     return 0;
 }
 
+/*@ MAPS(requires)
+    requires is_slot(d_self) && is_table(d_object) && f_state[d_object] < F_SPACE;
+    requires label == INV_TABLE_UNMAP || (is_slot(d_slot[0]) && d_word[1] < ARCH_ENTRIES);
+    requires s_type[d_slot[0]] == OBJ_TABLE || s_type[d_slot[0]] == OBJ_SPACE ==>
+        is_table(s_object[d_slot[0]]);
+    assigns d_argument, d_limit, s_table[d_self], s_entry[d_self], phys[0 .. PHYS_FRAMES * 512 - 1];
+    MAPS(ensures)
+    ensures label != INV_TABLE_UNMAP && \result == 0 ==>
+        s_table[d_self] == s_object[d_slot[0]] && s_entry[d_self] == d_word[1] &&
+        f_state[s_table[d_self]] == f_state[d_object] + 1 &&
+        ENTRY_OF(s_table[d_self], s_entry[d_self]) == pte_of(d_self, 0);
+    ensures label == INV_TABLE_UNMAP ==> s_table[d_self] == NIL; */
 uint32_t decode_table(uint32_t label)
 {
     if (label == INV_TABLE_UNMAP) {
@@ -51,6 +76,16 @@ uint32_t decode_table(uint32_t label)
 }
 
 /* Maps the frame or device frame d_self. */
+/*@ MAPS(requires)
+    requires is_slot(d_self) && is_slot(d_slot[0]) && is_table(s_object[d_slot[0]]);
+    requires s_kind[d_self] <= 1 && d_word[1] < ARCH_ENTRIES && d_word[2] <= RIGHTS_ALL;
+    assigns d_argument, d_limit, s_table[d_self], s_entry[d_self], phys[0 .. PHYS_FRAMES * 512 - 1];
+    MAPS(ensures)
+    ensures \result == 0 ==> s_table[d_self] == s_object[d_slot[0]] && s_entry[d_self] == d_word[1];
+    ensures \result == 0 ==> ENTRY_OF(s_table[d_self], s_entry[d_self]) == pte_of(d_self,
+   d_word[2]); ensures \result == 0 ==> (d_word[2] & s_rights[d_self]) == d_word[2]; ensures \result
+   == 0 ==> (d_word[2] & RIGHT_WRITE) == 0 || (d_word[2] & RIGHT_EXECUTE) == 0; ensures \result != 0
+   ==> s_table[d_self] == \old(s_table[d_self]) && s_entry[d_self] == \old(s_entry[d_self]); */
 static uint32_t decode_map(void)
 {
     uint32_t table = s_object[d_slot[A_TABLE - 1]];
@@ -73,6 +108,8 @@ static uint32_t decode_map(void)
     return 0;
 }
 
+/*@ assigns d_word[0], d_answers;
+    ensures \result == 0 && d_word[0] == d_object && d_answers == 1; */
 static uint32_t answer_address(void)
 {
     d_word[0] = d_object;
@@ -80,6 +117,18 @@ static uint32_t answer_address(void)
     return 0;
 }
 
+/*@ MAPS(requires)
+    requires is_slot(d_self) && s_kind[d_self] <= 1;
+    requires label == INV_FRAME_MAP ==> is_slot(d_slot[0]) && is_table(s_object[d_slot[0]]) &&
+        d_word[1] < ARCH_ENTRIES && d_word[2] <= RIGHTS_ALL;
+    assigns d_argument, d_limit, s_table[d_self], s_entry[d_self], phys[0 .. PHYS_FRAMES * 512 - 1];
+    assigns d_word[0], d_answers;
+    MAPS(ensures)
+    ensures label == INV_FRAME_MAP && \result == 0 ==>
+        s_table[d_self] == s_object[d_slot[0]] && s_entry[d_self] == d_word[1] &&
+        ENTRY_OF(s_table[d_self], s_entry[d_self]) == pte_of(d_self, d_word[2]);
+    ensures label == INV_FRAME_UNMAP ==> s_table[d_self] == NIL;
+    ensures label == INV_FRAME_ADDRESS ==> \result == 0 && d_word[0] == d_object; */
 uint32_t decode_frame(uint32_t label)
 {
     switch (label) {
@@ -92,6 +141,18 @@ uint32_t decode_frame(uint32_t label)
     }
 }
 
+/*@ MAPS(requires)
+    requires is_slot(d_self) && s_kind[d_self] <= 1;
+    requires label == INV_DEVICE_MAP ==> is_slot(d_slot[0]) && is_table(s_object[d_slot[0]]) &&
+        d_word[1] < ARCH_ENTRIES && d_word[2] <= RIGHTS_ALL;
+    assigns d_argument, d_limit, s_table[d_self], s_entry[d_self], phys[0 .. PHYS_FRAMES * 512 - 1];
+    assigns d_word[0], d_answers;
+    MAPS(ensures)
+    ensures label == INV_DEVICE_MAP && \result == 0 ==>
+        s_table[d_self] == s_object[d_slot[0]] && s_entry[d_self] == d_word[1] &&
+        ENTRY_OF(s_table[d_self], s_entry[d_self]) == pte_of(d_self, d_word[2]);
+    ensures label == INV_DEVICE_UNMAP ==> s_table[d_self] == NIL;
+    ensures label == INV_DEVICE_ADDRESS ==> \result == 0 && d_word[0] == d_object; */
 uint32_t decode_device(uint32_t label)
 {
     switch (label) {

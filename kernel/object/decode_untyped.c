@@ -7,6 +7,12 @@
 enum { A_TYPE = 1, A_SIZE, A_FIRST, A_COUNT, A_CNODE, A_INDEX };
 
 /* The type can be made from the range's kind, in this size. */
+/*@ requires is_slot(d_self);
+    assigns d_argument, d_limit;
+    ensures \result == 0 ==> 1 <= type < TYPES && type != OBJ_MONITOR &&
+        (type != OBJ_UNTYPED ==> kind_of(type) == s_kind[d_self]) &&
+        (type == OBJ_TABLE ? 1 <= size < ARCH_LEVELS
+                           : size <= (type == OBJ_FRAME || type == OBJ_DEVICE ? 1 : 0)); */
 static uint32_t check_type(uint64_t type, uint64_t size)
 {
     if (type == 0 || type >= TYPES || type == OBJ_MONITOR) {
@@ -23,6 +29,11 @@ static uint32_t check_type(uint64_t type, uint64_t size)
 }
 
 /* Most objects of a type and size that one retype makes, or its longest range. */
+/*@ requires is_slot(d_self);
+    assigns \nothing;
+    ensures \result == (type == OBJ_CNODE ? CNODE_SLICE
+        : type == OBJ_UNTYPED || type == OBJ_PORT ? s_count[d_self]
+        : unit_of(type, size) == LARGE_FRAMES ? 1 : RETYPE_OBJECTS); */
 static uint32_t count_max(uint32_t type, uint32_t size)
 {
     if (type == OBJ_CNODE) {
@@ -35,6 +46,14 @@ static uint32_t count_max(uint32_t type, uint32_t size)
 }
 
 /* The named part lies in the range, and is not too long for one call. */
+/*@ requires is_slot(d_self) && s_object[d_self] + s_count[d_self] <= 4294967296;
+    assigns d_argument, d_limit;
+    ensures \result == 0 ==> 1 <= count && first + count * unit_of(type, size) <= s_count[d_self];
+    ensures \result == 0 && type == OBJ_CNODE ==> count <= CNODE_SLICE;
+    ensures \result == 0 && type != OBJ_CNODE && type != OBJ_UNTYPED && type != OBJ_PORT ==>
+        count <= RETYPE_OBJECTS;
+    ensures \result == 0 && unit_of(type, size) == LARGE_FRAMES ==>
+        (s_object[d_self] + first) % LARGE_FRAMES == 0; */
 static uint32_t check_part(uint32_t type, uint32_t size, uint64_t first, uint64_t count)
 {
     uint32_t max = count_max(type, size);
@@ -57,14 +76,27 @@ static uint32_t check_part(uint32_t type, uint32_t size, uint64_t first, uint64_
 }
 
 /* The slots for the new capabilities exist and are empty. */
+/*@ CNODES(requires)
+    requires is_slot(d_slot[A_CNODE - 1]) && s_object[d_slot[A_CNODE - 1]] < HOME_SLOTS;
+    assigns d_argument, d_limit;
+    ensures \result == 0 && count > 0 ==>
+        1 <= index && index + count <= k_count[s_object[d_slot[A_CNODE - 1]]];
+    ensures \result == 0 ==> \forall integer s; s_object[d_slot[A_CNODE - 1]] + index <= s <
+        s_object[d_slot[A_CNODE - 1]] + index + count ==> s_type[s] == 0; */
 static uint32_t check_slots(uint64_t index, uint32_t count)
 {
     uint32_t k = s_object[d_slot[A_CNODE - 1]];
+    /*@ loop invariant 0 <= n <= count;
+        loop invariant n > 0 ==> 1 <= index && index + n <= k_count[k];
+        loop invariant \forall integer j; k + index <= j < k + index + n ==> s_type[j] == 0;
+        loop assigns n;
+        loop variant count - n; */
     for (uint32_t n = 0; n < count; n++) {
         uint32_t s = index < HOME_SLOTS ? cnode_slot(k, index + n) : NIL;
         if (s == NIL || s_type[s] != 0) {
             return refuse(ERR_SLOT, A_INDEX, k_count[k]);
         }
+        /*@ assert s == k + index + n; */
     }
     return 0;
 }
