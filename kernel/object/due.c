@@ -98,6 +98,8 @@ static void due_lower(uint32_t i)
         if (c_due[due_heap[i]] <= c_due[due_heap[k]]) {
             break;
         }
+        /*@ assert k / 2 == i && (\forall integer j; 2 <= j <= due_count && j / 2 == k ==>
+            c_due[due_heap[k]] <= c_due[due_heap[j]]); */
         due_swap(i, k);
         i = k;
     }

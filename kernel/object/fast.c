@@ -28,8 +28,12 @@ static uint32_t fast_call(uint32_t t)
 {
     uint32_t k = t_cnode[t];
     uint32_t handle = (uint32_t)(t_reg[t_row(t) + R_HANDLE] & 0xffffffffULL);
-    uint32_t s = k + handle;
-    if (handle >= k_count[k] || s_type[s] != OBJ_ENDPOINT || (s_rights[s] & RIGHT_WRITE) == 0) {
+    uint32_t s;
+    if (handle >= k_count[k]) {
+        return NIL;
+    }
+    s = k + handle;
+    if (s_type[s] != OBJ_ENDPOINT || (s_rights[s] & RIGHT_WRITE) == 0) {
         return NIL;
     }
     return fast_lend(t, s, THREAD_ANSWER);

@@ -12,7 +12,51 @@
 #include "object/endpoint.h"
 #include "object/notification.h"
 
+/* For contracts: the queue of receivers of the endpoint of a slot, and the first in it. */
+#define RECEIVERS(s) (PRIORITIES + E_MAX + s_object[s] + 1)
+#define CALLED(s)    q_head[RECEIVERS(s)]
+
+/* What the steps rely on beside the links: the running thread has a context and no reply object;
+ * whoever receives offers a reply object through which nothing is lent; and entry NIL is empty. */
+/*@ predicate runs(integer t) = is_thread(t) && t_queue[t] == NIL && is_context(t_context[t]) &&
+        t_reply[t] == NIL;
+
+    predicate offers_only{L} = \forall integer t; is_thread(t) ==>
+        PRIORITIES + E_MAX < t_queue[t] <= PRIORITIES + 2 * E_MAX && t_reply[t] != NIL ==>
+        r_context[t_reply[t]] == NIL;
+
+    predicate lender_waits{L} = \forall integer r; is_reply(r) ==> r_context[r] != NIL ==>
+        t_context[r_thread[r]] == NIL && t_queue[r_thread[r]] == NIL;
+
+    predicate nil_empty{L} = t_reply[0] == NIL && t_state[0] == THREAD_STOPPED; */
+
 /* t calls by the endpoint's capability in slot s, and then waits in state. */
+/*@ QUEUES(requires)
+    REPLIES(requires)
+    requires x_links && offers_only && nil_empty;
+    requires runs(t) && 0 <= s < SLOTS && is_endpoint(s_object[s]);
+    assigns q_head[RECEIVERS(s)], q_tail[RECEIVERS(s)], t_next[CALLED(s)], t_queue[CALLED(s)];
+    assigns t_prev[t_next[CALLED(s)]], r_thread[t_reply[CALLED(s)]], t_reply[CALLED(s)], t_reply[t];
+    assigns r_context[t_reply[CALLED(s)]], r_below[t_reply[CALLED(s)]];
+    assigns r_above[c_top[t_context[t]]], c_top[t_context[t]], c_thread[t_context[t]];
+    assigns t_context[t], t_context[CALLED(s)], t_state[t], t_reg[CALLED(s) * 32 + 11];
+    QUEUES(ensures)
+    REPLIES(ensures)
+    ensures x_links;
+    ensures \result == NIL || \result == \old(q_head[RECEIVERS(s)]);
+    ensures \result == NIL ==> t_state[t] == \old(t_state[t]) && t_reply[t] == NIL &&
+        t_context[t] == \old(t_context[t]) &&
+        q_head[RECEIVERS(s)] == \old(q_head[RECEIVERS(s)]) &&
+        c_top[t_context[t]] == \old(c_top[t_context[t]]);
+    ensures \result != NIL ==> is_thread(\result) && t_queue[\result] == NIL &&
+        q_head[RECEIVERS(s)] == \old(t_next[q_head[RECEIVERS(s)]]);
+    ensures \result != NIL ==> t_context[\result] == \old(t_context[t]) && t_context[t] == NIL;
+    ensures \result != NIL ==> t_reply[\result] == NIL && t_reply[t] != NIL &&
+        t_reply[t] == \old(t_reply[q_head[RECEIVERS(s)]]);
+    ensures \result != NIL ==> c_top[t_context[\result]] == t_reply[t] &&
+        r_below[t_reply[t]] == \old(c_top[t_context[t]]);
+    ensures \result != NIL ==> t_state[t] == state &&
+        t_reg[\result * 32 + 11] == s_badge[s] && ready_top <= t_priority[\result]; */
 static inline uint32_t fast_lend(uint32_t t, uint32_t s, uint32_t state)
 {
     uint32_t e = s_object[s];
@@ -33,20 +77,59 @@ static inline uint32_t fast_lend(uint32_t t, uint32_t s, uint32_t state)
 }
 
 /* t answers the one who waits in state in the reply object that its message names, and receives. */
+/*@ QUEUES(requires)
+    REPLIES(requires)
+    requires x_links && lender_waits && nil_empty;
+    requires runs(t) && t_cnode[t] < HOME_SLOTS && 0 <= t_notification[t] < N_MAX;
+    requires t_cnode[t] + k_count[t_cnode[t]] <= HOME_SLOTS;
+    requires \forall integer s; 0 <= s < SLOTS && s_type[s] == OBJ_ENDPOINT ==>
+        is_endpoint(s_object[s]);
+    requires \forall integer s; 0 <= s < SLOTS && s_type[s] == OBJ_REPLY ==>
+        is_reply(s_object[s]);
+    requires state >= THREAD_ANSWER;
+    assigns q_head[PRIORITIES + E_MAX + 1 .. PRIORITIES + 2 * E_MAX];
+    assigns q_tail[PRIORITIES + E_MAX + 1 .. PRIORITIES + 2 * E_MAX];
+    assigns t_next[0 .. T_MAX-1], t_prev[t], t_queue[t], t_order[0 .. T_MAX-1];
+    assigns r_thread[c_top[t_context[t]]], r_context[c_top[t_context[t]]];
+    assigns r_below[c_top[t_context[t]]], r_above[r_below[c_top[t_context[t]]]];
+    assigns t_reply[t], t_reply[r_thread[c_top[t_context[t]]]];
+    assigns c_top[t_context[t]], c_thread[t_context[t]];
+    assigns t_context[t], t_context[r_thread[c_top[t_context[t]]]], t_state[t];
+    QUEUES(ensures)
+    REPLIES(ensures)
+    ensures x_links;
+    ensures \result == NIL ==> t_state[t] == \old(t_state[t]) && t_reply[t] == NIL &&
+        t_context[t] == \old(t_context[t]) && t_queue[t] == NIL &&
+        c_top[t_context[t]] == \old(c_top[t_context[t]]);
+    ensures \result != NIL ==> is_thread(\result) && t_queue[\result] == NIL &&
+        \result == \old(r_thread[c_top[t_context[t]]]);
+    ensures \result != NIL ==> t_context[\result] == \old(t_context[t]) && t_context[t] == NIL;
+    ensures \result != NIL ==> t_reply[\result] == NIL &&
+        t_reply[t] == \old(c_top[t_context[t]]);
+    ensures \result != NIL ==> c_top[t_context[\result]] ==
+        \old(r_below[c_top[t_context[t]]]);
+    ensures \result != NIL ==> t_state[t] == THREAD_RECEIVING &&
+        \old(t_state[\at(r_thread[c_top[t_context[t]]], Pre)]) == state &&
+        q_tail[t_queue[t]] == t && PRIORITIES + E_MAX < t_queue[t] <= PRIORITIES + 2 * E_MAX &&
+        ready_top <= t_priority[\result]; */
 static inline uint32_t fast_return(uint32_t t, uint32_t state)
 {
     uint32_t k = t_cnode[t];
     uint64_t handles = t_reg[t_row(t) + R_HANDLE];
     uint32_t handle = (uint32_t)(handles & 0xffffffffULL);
     uint32_t reply = (uint32_t)(handles >> 32);
-    uint32_t s = k + handle;
-    uint32_t o = k + reply;
+    uint32_t s;
+    uint32_t o;
     uint32_t e;
     uint32_t r;
     uint32_t a;
     uint32_t c;
-    if (handle >= k_count[k] || reply >= k_count[k] || s_type[s] != OBJ_ENDPOINT ||
-        (s_rights[s] & RIGHT_READ) == 0 || s_type[o] != OBJ_REPLY ||
+    if (handle >= k_count[k] || reply >= k_count[k]) {
+        return NIL;
+    }
+    s = k + handle;
+    o = k + reply;
+    if (s_type[s] != OBJ_ENDPOINT || (s_rights[s] & RIGHT_READ) == 0 || s_type[o] != OBJ_REPLY ||
         (s_rights[o] & RIGHT_WRITE) == 0) {
         return NIL;
     }
