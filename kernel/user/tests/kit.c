@@ -178,6 +178,7 @@ void kit_begin(struct kit_state *s)
 
 void kit_end(const struct kit_state *s)
 {
+    must(thread_priority(BOOT_THREAD, TEST_PRIORITY), "set the tests' own priority");
     holdings_reset(&kit, &s->mark);
     kit_space = s->space;
     pages = stacks = 0;
