@@ -117,3 +117,4 @@ native_program(native_random user/random/main.c user/random/caller.c LIBS native
 boot_image(native_random native_random)
 cognu_script_test(native_random full ${CMAKE_SOURCE_DIR}/tools/native --check --image native_random.img
     --kernel kernel-check.elf --memory 16 --append calls=3000)
+cognu_script_test(kernel_bench full ${CMAKE_SOURCE_DIR}/tools/kernel-bench --quick)
