@@ -174,9 +174,8 @@ no_space: /* space_loaded is never 0, so a thread without a space, and no thread
 fpu_in_use:
     cmpl %eax, fpu_live(%rip)
     je fpu_left
-    movq %rax, %rbx
     call fpu_leave
-    movq %rbx, %rax
+    movl current(%rip), %eax
     jmp fpu_left
 
 idle:
