@@ -383,16 +383,19 @@ os.fsync(fd)""")
 def notifier_waits(w):
     """The adapter's notifier waits in the kernel for pages of a read that is under way, so its process does not end when it is
     killed. Nobody may wait for it: what it waits for is its successor's answer."""
-    with open(f"{w.work}/host/twice", "wb") as f:
-        f.write(b"x" * MIB)
     p = python(w.at)
-    p.do("import os\nfd = os.open('twin/twice', os.O_WRONLY)\nos.pwrite(fd, b'y', 0)\nos.fsync(fd)")
+    p.do(f"import os\nfd = os.open('twin/twice', os.O_WRONLY | os.O_CREAT)\nos.write(fd, b'x' * {MIB})\nos.fsync(fd)")
     ended("the file is seen at both places", w.bash("stat host/twice twin/twice"))
     w.hostfs.process.send_signal(signal.SIGSTOP)
     reader = w.bash("cksum <host/twice")
     time.sleep(0.3)
     p.begin("os.pwrite(fd, b'z', 0)")  # so the pages of host/twice are to be forgotten, which the reader has locked
-    time.sleep(0.3)
+
+    def waits():
+        task = f"/proc/{w.adapter.pid}/task"
+        return "D" in [text_of(f"{task}/{t}/stat").rpartition(") ")[2][:1] for t in os.listdir(task)]
+
+    check("the notifier waits", until(waits), f"the reader: {reader.where()}")
     before = len(w.left)
     w.again()
     check("a killed adapter waits in the kernel", len(w.left) == before + 1, w.left)
