@@ -1,6 +1,8 @@
 /* proc: the processes of this node, as files (README.md). What a process is, the host's procfs
  * tells; what is done to one goes through a process descriptor, so that a number that was used
  * again is never hit. */
+#include "debug.h"
+
 #include <cognu/ninep_uv.h>
 #include <cognu/synth.h>
 #include <cognu/synth_host.h>
@@ -26,6 +28,11 @@ enum {
     KIND_WAIT,
     KIND_FD,
     KIND_NS,
+    KIND_MEM,
+    KIND_REGS,
+    KIND_TEXT,
+    KIND_SEGMENT,
+    KIND_DEBUG,
     KINDS
 };
 enum { WORDS_MAX = 4 };
@@ -275,12 +282,133 @@ static cg_err write_signal(struct synth_handle *h, struct cg_span data, struct c
     }
     int signo = synth_note_number(words[0]);
     if (!note && signo != SIGSTOP && signo != SIGCONT && signo != SIGKILL) {
-        return cg_fail(eb, CG_EINVAL, "ctl takes stop, start or kill, not '%s'", words[0]);
+        return cg_fail(eb, CG_EINVAL,
+                       "ctl takes stop, start, kill, attach, detach, step, startstop or waitstop, "
+                       "not '%s'",
+                       words[0]);
     }
     if (!signo) {
         return cg_fail(eb, CG_EINVAL, "no signal '%s'", words[0]);
     }
     return send_signal(h, signo, eb);
+}
+
+/* ctl's words for a process that a debugger holds mean more, and may wait. */
+static void write_ctl(struct synth_handle *h, struct ninep_req *r)
+{
+    struct target *t = h->aux;
+    struct cg_span data = r->t.write.data;
+    char word[32];
+    data.len -= data.len > 0 && data.data[data.len - 1] == '\n';
+    bool self = t->pid == 1 || (pid_t)t->pid == getpid();
+    if (!self && cg_span_str(data, word, sizeof word) && debug_ctl(t, t->pid, word, r)) {
+        return;
+    }
+    cg_err e = write_signal(h, r->t.write.data, &r->eb);
+    if (e) {
+        ninep_respond(r, e);
+    } else {
+        synth_wrote(r);
+    }
+}
+
+static void cancel_ctl(struct synth_handle *h, struct ninep_req *r)
+{
+    (void)h;
+    debug_cancel(r);
+}
+
+static void close_ctl(struct synth_handle *h)
+{
+    debug_close(h->aux);
+    close_target(h);
+}
+
+/* ---- memory, registers, the program ---- */
+
+static cg_err open_host(struct synth_handle *h, const char *file, struct cg_errbuf *eb)
+{
+    int *fd = cg_zalloc(sizeof *fd);
+    if (!fd) {
+        return CG_ENOMEM;
+    }
+    *fd = synth_host_open(h->id, file, O_RDONLY);
+    if (*fd < 0) {
+        cg_err e = synth_host_why(h->id, eb);
+        cg_free(fd);
+        return e;
+    }
+    h->aux = fd;
+    return CG_OK;
+}
+
+static cg_err open_mem(struct synth_handle *h, uint32_t flags, struct cg_errbuf *eb)
+{
+    (void)flags;
+    if (h->id == 1 || (pid_t)h->id == getpid()) {
+        return cg_fail(eb, CG_EPERM, "the memory of init and of proc itself is not shown");
+    }
+    return open_host(h, "mem", eb);
+}
+
+static cg_err open_text(struct synth_handle *h, uint32_t flags, struct cg_errbuf *eb)
+{
+    (void)flags;
+    return open_host(h, "exe", eb);
+}
+
+static void close_host(struct synth_handle *h)
+{
+    close(*(int *)h->aux);
+    cg_free(h->aux);
+}
+
+static void read_host(struct synth_handle *h, struct ninep_req *r)
+{
+    uint32_t want = r->t.read.count < r->data_cap ? r->t.read.count : r->data_cap;
+    ssize_t n = pread(*(int *)h->aux, r->data, want, (off_t)r->t.read.offset);
+    if (n < 0) {
+        ninep_respond(r, cg_fail(&r->eb, cg_err_from_errno(errno), "nothing at address 0x%llx: %s",
+                                 (unsigned long long)r->t.read.offset, strerror(errno)));
+        return;
+    }
+    r->r.read.data.len = (uint32_t)n;
+    r->r.read.eof = n == 0;
+    ninep_respond(r, CG_OK);
+}
+
+static void write_mem(struct synth_handle *h, struct ninep_req *r)
+{
+    cg_err e = debug_poke(h->id, r->t.write.offset, r->t.write.data, &r->eb);
+    if (e) {
+        ninep_respond(r, e);
+    } else {
+        synth_wrote(r);
+    }
+}
+
+static cg_err text_of_regs(struct synth_handle *h, struct cg_str *out, struct cg_errbuf *eb)
+{
+    return debug_regs(h->id, out, eb);
+}
+
+static cg_err line_of_regs(struct synth_handle *h, struct cg_span data, struct cg_errbuf *eb)
+{
+    char text[4096];
+    return cg_span_str(data, text, sizeof text)
+               ? debug_set_regs(h->id, text, eb)
+               : cg_fail(eb, CG_EBADFORMAT, "write lines NAME VALUE");
+}
+
+static cg_err text_of_segment(struct synth_handle *h, struct cg_str *out, struct cg_errbuf *eb)
+{
+    return synth_host_read(h->id, "maps", out, eb);
+}
+
+static cg_err text_of_debug(struct synth_handle *h, struct cg_str *out, struct cg_errbuf *eb)
+{
+    (void)eb;
+    return debug_state(h->id, out);
 }
 
 /* ---- ns: read in a thread, for the namespace is served by another process ---- */
@@ -360,7 +488,46 @@ static const struct synth_kind kinds[KINDS] = {
     [KIND_PROC] = {.mode = S_IFDIR | 0555, .each = each_proc, .find = find_proc},
     [KIND_STATUS] = TEXT_FILE("status", text_of_status),
     [KIND_ARGS] = TEXT_FILE("args", text_of_args),
-    [KIND_CTL] = CONTROL_FILE("ctl"),
+    [KIND_CTL] = {.parent = KIND_PROC,
+                  .name = "ctl",
+                  .mode = S_IFREG | 0600,
+                  .owner = owner_of,
+                  .open = open_target,
+                  .close = close_ctl,
+                  .text = text_of_number,
+                  .write = write_ctl,
+                  .cancel = cancel_ctl},
+    [KIND_MEM] = {.parent = KIND_PROC,
+                  .name = "mem",
+                  .mode = S_IFREG | 0600,
+                  .owner = owner_of,
+                  .open = open_mem,
+                  .close = close_host,
+                  .read = read_host,
+                  .write = write_mem},
+    [KIND_REGS] = {.parent = KIND_PROC,
+                   .name = "regs",
+                   .mode = S_IFREG | 0600,
+                   .owner = owner_of,
+                   .text = text_of_regs,
+                   .line = line_of_regs},
+    [KIND_TEXT] = {.parent = KIND_PROC,
+                   .name = "text",
+                   .mode = S_IFREG | 0400,
+                   .owner = owner_of,
+                   .open = open_text,
+                   .close = close_host,
+                   .read = read_host},
+    [KIND_SEGMENT] = {.parent = KIND_PROC,
+                      .name = "segment",
+                      .mode = S_IFREG | 0400,
+                      .owner = owner_of,
+                      .text = text_of_segment},
+    [KIND_DEBUG] = {.parent = KIND_PROC,
+                    .name = "debug",
+                    .mode = S_IFREG | 0400,
+                    .owner = owner_of,
+                    .text = text_of_debug},
     [KIND_NOTE] = CONTROL_FILE("note"),
     [KIND_WAIT] = {.parent = KIND_PROC,
                    .name = "wait",
@@ -385,5 +552,6 @@ static const struct synth_kind kinds[KINDS] = {
 int main(int argc, char **argv)
 {
     cg_log_init("proc");
+    debug_init(uv_default_loop());
     return synth_serve_main(argc, argv, "proc", kinds, KINDS);
 }

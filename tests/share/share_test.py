@@ -5,6 +5,7 @@
 """
 import contextlib
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -291,7 +292,51 @@ def env_groups(cell):
     a.do("rm /env/EG /env/EGL")
 
 
-PARTS = [env_groups, on_term, exec_allowed, tickets_used, tickets_narrowed, tickets_expire, export_used, export_refused, export_namespace, export_race]
+def debugger(cell):
+    """db, on a process of another node: only that node's files are used."""
+    a, b = cell.shell(), cell.shell("beta")
+    shutil.copy(os.path.join(rig.BUILD, "test", "share_debuggee"), cell.root("beta", "debuggee"))
+    pid = until(lambda: b.do("[ -x /debuggee ] && { /debuggee >/debuggee.out & until grep -q debuggee /proc/$!/comm; do sleep 0.1; done; echo $!; }").out.strip(), 10)
+    db = f"db -c '%s' beta/{pid}"
+    fine("a breakpoint by name", a.do(db % "break leaf; go"), "breakpoint at leaf")
+    got = a.do(db % "break leaf; go; where")
+    fine("where it is: the function", got, "#0 leaf")
+    fine("its callers, by frame pointers", got, "main+0x")
+    check("in their order", 0 < got.out.find("#1 middle+0x") < got.out.find("#2 main+0x"), got)
+    got = a.do(db % "break leaf; go; mem counter; go; mem counter; go; mem counter")
+    numbers = [int(line.split()[1], 16) for line in got.out.splitlines() if line.startswith("0x")]
+    check("from breakpoint to breakpoint the counter grows by what is added", len(numbers) == 3 and numbers[1] - numbers[0] == 2 and
+          numbers[2] - numbers[1] == 2, got)
+    got = a.do(db % "break leaf; go; regs rip; clear leaf; step; regs rip; step 3; sym $rip")
+    fine("steps go on in the function", got, "stopped at leaf+0x")
+    fine("a name has its number", a.do(db % "sym leaf"), " leaf")
+    fine("memory is changed", a.do(db % "put counter 1000; mem counter"), "0x00000000000003e8")
+    fine("registers are changed", a.do(db % "break leaf; go; regs rdi 50; regs rdi; go; mem counter"), "rdi 0x32")
+    fine("a stop by hand", a.do(db % "stop; regs rip"), "rip 0x")
+    fails("one debugger at a time",
+          a.do(f"exec 8<>/n/beta/proc/{pid}/ctl; echo attach >&8; db -c 'sym main' beta/{pid}; s=$?; exec 8>&-; test $s = 0"),
+          "another debugger")
+    fine("when its ctl is closed it is free again", a.do(db % "sym main"), " main")
+    a.begin(f"db -c 'break leaf; go; clear leaf; go' beta/{pid}")
+    time.sleep(1)
+    a.interrupt()
+    got = a.end(20)
+    check("^C stops what runs", "stopped at" in got.out.splitlines()[-1], got)
+    a.begin(f"db -c 'clear leaf; go' beta/{pid}")
+    time.sleep(0.5)
+    for child in rig.children(a.inner()):
+        os.kill(child, 9)
+    a.end(20)
+    fine("a debugger that is killed lets it go on",
+         b.do(f"for i in $(seq 50); do grep -q 'TracerPid:.0' /proc/{pid}/status && break; sleep 0.1; done; grep TracerPid /proc/{pid}/status"), "\t0")
+    fine("its end comes by what was written", a.do(db % "put counter 0x20000000000"))
+    check("and it ends well", until(lambda: "the end at" in open(cell.root("beta", "debuggee.out")).read(), 20))
+    b.do("wait")
+    fails("then there is nothing to debug", a.do(db % "sym main"), "db: ")
+    fails("init is not debugged", a.do("db -c 'sym main' beta/1"), "")
+
+
+PARTS = [env_groups, debugger, on_term, exec_allowed, tickets_used, tickets_narrowed, tickets_expire, export_used, export_refused, export_namespace, export_race]
 
 
 def main():

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 
-from rig import READ, RDWR, WRITE, as_other_user, check, detailed, equal, refused, report, served, until
+from rig import READ, RDWR, WRITE, as_other_user, check, detailed, equal, p9, refused, report, served, struct, until
 
 
 def words(line):
@@ -52,7 +52,8 @@ def telling():
         names = c.names()
         check("processes are listed by number, growing", names == sorted(names, key=int) and str(p.pid) in names)
         check("and each once", len(set(names)) == len(names))
-        equal("the files of one", sorted(c.names(str(p.pid))), ["args", "ctl", "fd", "note", "ns", "status", "wait"])
+        equal("the files of one", sorted(c.names(str(p.pid))), ["args", "ctl", "debug", "fd", "mem", "note", "ns", "regs",
+                                                                      "segment", "status", "text", "wait"])
         status = words(c.get(f"{p.pid}/status").decode())
         check("status has eight fields", len(status) == 8)
         equal("name, parent, user", (status[0], int(status[2]), int(status[3])), ("sleep", os.getpid(), os.geteuid()))
@@ -87,7 +88,7 @@ def control():
             check("stop", until(lambda: state(p.pid) == "T"))
             c.write(fid, 0, b"start")
             check("start", until(lambda: state(p.pid) == "S"))
-            refused("ctl takes orders only", c.write, fid, 0, b"term", says="stop, start or kill")
+            refused("ctl takes orders only", c.write, fid, 0, b"term", says="ctl takes stop, start, kill")
             refused("one word", c.write, fid, 0, b"stop now", says="one word")
             refused("a word", c.write, fid, 0, b"", says="one word")
             refused("not too long", c.write, fid, 0, b"x" * 100, says="one word")
@@ -135,6 +136,70 @@ def waiting():
         refused("proc does not signal itself", c.put, f"{server.pid}/ctl", b"kill", says="proc itself")
 
 
+def debugging():
+    """attach, stop, regs, mem, step by the files; what holds ends with the open ctl."""
+    with served("proc") as (connect, _), sleeper(sys.executable, "-c", "while True: pass") as p:
+        c = connect()
+        until(lambda: state(p.pid) == "R")
+
+        def tracer():
+            with open(f"/proc/{p.pid}/status") as f:
+                return [line.split()[1] for line in f if line.startswith("TracerPid")][0]
+        ctl = c.at(f"{p.pid}/ctl", RDWR)
+        refused("registers of one that is not held", c.get, f"{p.pid}/regs", says="not held")
+        refused("step, too", c.write, ctl, 0, b"step", says="write attach first")
+        equal("nobody holds it", c.get(f"{p.pid}/debug"), b"none\n")
+        c.write(ctl, 0, b"attach")
+        equal("it runs while it is held", c.get(f"{p.pid}/debug"), b"running\n")
+        refused("registers of one that runs", c.get, f"{p.pid}/regs", says="not stopped")
+        c.write(ctl, 0, b"stop\n")
+        check("stop waits until it is stopped", state(p.pid) == "t" and c.get(f"{p.pid}/debug") == b"stopped 5\n")
+        regs = dict(line.split() for line in c.get(f"{p.pid}/regs").decode().splitlines())
+        check("registers have names and values", int(regs["rip"], 16) > 4096 and int(regs["rsp"], 16) > 4096)
+        mem = c.at(f"{p.pid}/mem", RDWR)
+        stack = int(regs["rsp"], 16)
+        before = c.read(mem, stack, 16)
+        with open(f"/proc/{p.pid}/mem", "rb") as f:
+            f.seek(stack)
+            equal("mem is its memory", f.read(16), before)
+        c.write(mem, stack - 256, b"changed")
+        equal("which can be changed", c.read(mem, stack - 256, 7), b"changed")
+        refused("where there is none", c.read, mem, 16, 8, says="nothing at address")
+        refused("and not written", c.write, mem, 16, b"x", says="cannot be written")
+        c.put(f"{p.pid}/regs", b"r15 0x1234\n")
+        check("a register is set", b"r15 0x1234\n" in c.get(f"{p.pid}/regs"))
+        c.put(f"{p.pid}/regs", b"r15 " + regs["r15"].encode() + b"\n")
+        refused("one that is none", c.put, f"{p.pid}/regs", b"r99 1", says="no register")
+        seen = set()
+        for _ in range(10):
+            c.write(ctl, 0, b"step")
+            seen.add(c.get(f"{p.pid}/regs").split()[1])
+        check("steps go on", len(seen) > 3)
+        equal("text is its program", c.read(c.at(f"{p.pid}/text", READ), 0, 4), b"\x7fELF")
+        check("segment says where it lies", b"[stack]" in c.get(f"{p.pid}/segment"))
+        other = connect()
+        second = other.at(f"{p.pid}/ctl", RDWR)
+        refused("one holds it at a time", other.write, second, 0, b"attach", says="held by another")
+        refused("who does not hold it orders nothing", other.write, second, 0, b"step", says="not held by this")
+        c.write(ctl, 0, b"start")
+        check("it goes on", until(lambda: state(p.pid) == "R"))
+        tag = c.begin(p9.TWRITE, struct.pack("<IQI", ctl, 0, 8) + b"waitstop")
+        check("waitstop waits", c.waits(tag))
+        os.kill(p.pid, signal.SIGUSR1)
+        c.end(tag)
+        equal("until a signal stops it", c.get(f"{p.pid}/debug"), f"stopped {signal.SIGUSR1:d}\n".encode())
+        c.put(f"{p.pid}/regs", b"r15 " + regs["r15"].encode())
+        c.clunk(ctl)
+        check("closing ctl lets it go: the signal ends it", p.wait(10) == -signal.SIGUSR1)
+    with served("proc") as (connect, _), sleeper() as p:
+        c = connect()
+        ctl = c.at(f"{p.pid}/ctl", RDWR)
+        c.write(ctl, 0, b"attach")
+        c.write(ctl, 0, b"stop")
+        c.close()
+        check("so does the end of the connection", until(lambda: state(p.pid) == "S"))
+
+
 if __name__ == "__main__":
     signal.alarm(100)
-    sys.exit(report(telling, strange_names, control, waiting))
+    sys.exit(report(debugging, telling, strange_names, control, waiting))
