@@ -81,6 +81,7 @@ enum own {
     OWN_STATUS,
     OWN_ERR,
     OWN_CLONE,
+    OWN_TRACE,
     OWN_COUNT
 };
 
@@ -95,6 +96,14 @@ struct handle {
     struct cg_str text; /* our own files: what is read */
     void *saved;        /* kept.c: its record */
     uint32_t generation, next_free;
+};
+
+/* A Linux session whose requests are followed: trace.c. */
+enum { TRACED_MAX = 8 };
+struct traced {
+    int session; /* 0: none */
+    uint64_t id, number;
+    uint32_t steps;
 };
 
 struct space {
@@ -112,7 +121,9 @@ struct space {
     uint32_t handle_count, handle_free; /* allocated; head of the free chain, UINT32_MAX: none */
     struct cg_map locks;                /* kept.c: who holds locks on what */
     struct cg_list jobs;                /* clones that its processes wait for */
-    struct cg_list graced;              /* freq.graced: interrupted requests, the oldest first */
+    struct traced traced[TRACED_MAX];
+    uint64_t traces;       /* begun */
+    struct cg_list graced; /* freq.graced: interrupted requests, the oldest first */
     /* What the tree below has at /proc, /dev and /mnt, as last seen; one reference each. */
     struct {
         struct ns_node *node;
@@ -205,6 +216,11 @@ void own_fini(struct space *s);
 void own_entry(const struct space *s, uint64_t nodeid, struct fuse_entry_out *out);
 /* Our i-th name in that directory; NULL at the end. */
 const char *own_name(const struct space *s, uint64_t dir, uint32_t i, uint64_t *nodeid);
+
+/* ---- trace.c ---- */
+
+void trace_write(struct space *s, struct freq *r);
+void trace_begin(struct space *s, struct freq *r); /* gives r a trace, if its program has one */
 
 /* ---- clone.c: a new namespace for a process that has mounted its own /dev/fuse ---- */
 

@@ -1,6 +1,7 @@
 /* dev: see dev.h. */
 #include "dev.h"
 #include "notify.h"
+#include <cognu/stats.h>
 
 #include <errno.h>
 #include <fcntl.h>
@@ -125,8 +126,18 @@ static int send_reply(struct fdev *d, uint64_t unique, int error, struct iovec *
     return writev(d->fd, iov, parts) < 0 ? errno : 0;
 }
 
+static void step(const struct freq *r, int error)
+{
+    if (r->trace) {
+        cg_stats_step(r->trace, CG_LAYER_PROGRAM, cg_env_real.now_ns(cg_env_real.ctx) - r->begun_ns,
+                      error ? cg_err_from_errno(error) : CG_OK, fmsg_op_name(r->m.h.opcode),
+                      r->name);
+    }
+}
+
 bool freq_reply(struct freq *r, const void *a, size_t alen, const void *b, size_t blen)
 {
+    step(r, 0);
     struct iovec iov[3] = {{0}, {(void *)(uintptr_t)a, alen}, {(void *)(uintptr_t)b, blen}};
     tell_answer(r, false);
     int why = send_reply(r->dev, r->m.h.unique, 0, iov, 3);
@@ -143,6 +154,7 @@ void freq_error(struct freq *r, int error)
 {
     struct iovec iov[1];
     cg_assert(error >= 0 && error < 512);
+    step(r, error);
     tell_answer(r, false);
     send_reply(r->dev, r->m.h.unique, error, iov, 1);
     freq_end(r);

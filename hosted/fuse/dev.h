@@ -29,6 +29,7 @@ struct freq {
     void *op;
     void *aux;
     uint64_t num[2];
+    uint64_t trace, begun_ns; /* the handler's: its answer is a step of that trace; 0: of none */
     bool stale;
 };
 

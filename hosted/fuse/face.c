@@ -46,6 +46,8 @@ static face_handler *const handlers[] = {
 void face_dispatch(struct space *s, struct freq *r)
 {
     uint32_t op = r->m.h.opcode;
+    trace_begin(s, r);
+    ns_trace(s->ns, r->trace);
     if (own_is(r->m.h.nodeid)) {
         own_request(s, r);
     } else if (op < CG_COUNT(handlers) && handlers[op]) {
@@ -53,6 +55,7 @@ void face_dispatch(struct space *s, struct freq *r)
     } else {
         freq_error(r, cg_err_errno(CG_ENOSYS));
     }
+    ns_trace(s->ns, 0);
 }
 
 void face_request(void *ctx, struct freq *r)

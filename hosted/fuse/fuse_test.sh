@@ -479,7 +479,7 @@ check "two mounts: flock" 20 t_flock "$a" "$b"
 # ---- the namespace's own files
 
 t_mnt_ns() {
-    is "$(ls "$a/mnt/ns" | tr '\n' ' ')" "clone ctl err ns status "
+    is "$(ls "$a/mnt/ns" | tr '\n' ' ')" "clone ctl err ns status trace "
     ls -la "$a" "$a/mnt" "$a/mnt/ns"
     grep -q 'ramfs' "$a/mnt/ns/ns"
     grep -q . "$a/mnt/ns/status"

@@ -9,6 +9,7 @@
  */
 #include "kept.h"
 #include "mount.h"
+#include <cognu/stats.h>
 
 #include <getopt.h>
 #include <malloc.h>
@@ -276,6 +277,7 @@ int main(int argc, char **argv)
     struct cg_errbuf eb = {0};
     cg_log_init("fuse");
     p.adapter.keep = keep_from_args(&argc, argv);
+    cg_stats_open("fuse");
     cg_alloc_keep_freed();
     mallopt(M_MMAP_THRESHOLD, KEEP_BYTES / 4);
     mallopt(M_TRIM_THRESHOLD, KEEP_BYTES);

@@ -4,6 +4,7 @@
  *   /mnt/ns/status  trees, sessions, leases, cache
  *   /mnt/ns/err     the text of the last error of the reader, or of its parent's
  *   /mnt/ns/clone   see clone.c
+ *   /mnt/ns/trace   see trace.c
  * /mnt/ns covers what the tree below may have there; /mnt, /proc and /dev appear, empty, where the
  * tree has none. Texts are taken when a file is opened. Node numbers have bit 62.
  */
@@ -30,6 +31,7 @@ static const struct {
     [OWN_STATUS] = {OWN_DIR, "status", S_IFREG | 0444, true},
     [OWN_ERR] = {OWN_DIR, "err", S_IFREG | 0444, true},
     [OWN_CLONE] = {OWN_DIR, "clone", S_IFREG | 0666, true},
+    [OWN_TRACE] = {OWN_DIR, "trace", S_IFREG | 0666, true},
 };
 
 bool own_is(uint64_t nodeid)
@@ -266,6 +268,9 @@ static void own_write(struct space *s, struct freq *r)
         break;
     case OWN_CLONE:
         clone_request(s, r);
+        break;
+    case OWN_TRACE:
+        trace_write(s, r);
         break;
     default:
         face_fail(r, CG_EPERM, "this file is only read");

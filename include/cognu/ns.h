@@ -104,6 +104,8 @@ typedef void ns_statfs_done(void *aux, cg_err e, const struct ninep_rstatfs *st,
 typedef void ns_lock_done(void *aux, cg_err e, const struct ninep_rgetlock *held,
                           const char *detail);
 
+/* Operations that begin from now on, and what they ask of servers, carry this trace; 0: none. */
+void ns_trace(struct ns *ns, uint64_t trace);
 /* Cancels; done is still called, soon, with CG_ECANCELED or the true outcome. */
 void ns_cancel(struct ns *ns, struct ns_op *op);
 

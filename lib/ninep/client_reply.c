@@ -1,6 +1,7 @@
 /* client_reply: frames from the server. A frame that breaks the protocol ends the connection, not
  * the client: it may be the link that is bad, and a restarted server may do better. */
 #include "client.h"
+#include <cognu/stats.h>
 
 #include <stdio.h>
 
@@ -62,6 +63,8 @@ static void complete(struct ninep_client *c, struct call *k, uint8_t type,
     }
     uint64_t sent_ns = k->sent_ns;
     bool sample = quick(k->asked);
+    cg_stats_step(k->trace, CG_LAYER_CALL, client__now(c) - k->sent_ns, e,
+                  ninep_type_name(k->asked, NINEP_DIALECT_NG), c->name);
     client__answered(c, k);
     if (k->internal && k->type == NINEP_TCLUNK) {
         client__clunked(c, k);

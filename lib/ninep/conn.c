@@ -101,6 +101,7 @@ void ninep__conn_send(struct ninep_conn *c, struct ninep_frame *f)
         ninep_frame_free(f);
         return;
     }
+    ninep__measure_bytes(0, f->len);
     c->busy++;
     c->ops.send(c->ctx, f);
     c->busy--;
@@ -254,6 +255,7 @@ static void control(struct ninep_conn *c, const struct ninep_thead *h, struct ni
 /* Takes f. */
 static void request(struct ninep_conn *c, struct ninep_frame *f)
 {
+    ninep__measure_bytes(f->len, 0);
     struct cg_buf b = cg_buf_reader(f->data, f->len);
     struct ninep_thead h;
     ninep_get_thead(&b, &h);

@@ -165,6 +165,7 @@ void ninep__finish(struct ninep__req *req, cg_err e)
     if (e == CG_ECANCELED && req->timed_out) {
         e = CG_ETIME;
     }
+    ninep__measure(req, e);
     forget(req, e);
     if (ss->ended) {
         ninep__drop(req);

@@ -8,6 +8,7 @@
  * for: nobody proves who he is, so all who come that way are one user, by default nobody.
  */
 #include "glue.h"
+#include <cognu/stats.h>
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -289,6 +290,7 @@ int ninep_serve_main(int argc, char **argv, struct ninep_server_config *config)
     struct program p = {.plaintext_uid = NOBODY};
     struct cg_errbuf eb = {0};
     cg_log_init(config->name);
+    cg_stats_open(config->name);
     cg_alloc_keep_freed();
     int status = parse(&p, argc, argv, config);
     if (status != 0) {

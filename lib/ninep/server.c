@@ -39,6 +39,7 @@ cg_err ninep_server_new(const struct ninep_server_config *config, struct ninep_s
         return CG_ENOMEM;
     }
     set_config(s, config);
+    ninep__measure_init();
     s->name = cg_strdup(config->name ? config->name : "9p");
     if (!s->name || ninep__timer_reserve(s, 2) != CG_OK) {
         cg_free(s->name);

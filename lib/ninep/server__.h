@@ -392,6 +392,13 @@ void ninep__run_watch(struct ninep__req *req);
 void ninep__run_release(struct ninep__req *req);
 void ninep__breaks_due(struct ninep_server *s, struct ninep__timer *t);
 
+/* ---- measure.c ---- */
+
+void ninep__measure_init(void);
+void ninep__measure(const struct ninep__req *req, cg_err e); /* it is done */
+void ninep__measure_bytes(uint32_t received, uint32_t sent);
+void ninep__measure_state(const struct ninep_server *s);
+
 /* ---- grace.c ---- */
 
 void ninep__grace_begin(struct ninep_server *s);

@@ -74,6 +74,7 @@ struct ns {
     struct cg_list held;   /* held.c: leases to be given back */
     uintptr_t held_numbers;
     uint32_t tree_count, mount_count;
+    uint64_t trace;          /* of operations that begin now */
     struct cg_list idle;     /* objects that nobody refers to, oldest first */
     struct cg_list contents; /* objects with contents, oldest first */
     uint32_t idle_count;
@@ -328,6 +329,7 @@ struct ns_op {
     bool starting, finished, canceled, expired;
     bool changes; /* it is not safe to begin again when the outcome is unknown */
     uint8_t retries;
+    uint64_t trace;
     uint64_t deadline_ns; /* 0: none */
     struct cg_list calls;
     struct ns__tree *tree; /* waited for, counted */

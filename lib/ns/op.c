@@ -22,6 +22,7 @@ struct ns_op *ns__op_new(struct ns *ns, enum ns__kind kind, void (*step)(struct 
     op->step = step;
     op->aux = aux;
     op->origin = ns->origin;
+    op->trace = ns->trace;
     op->until_ns = UINT64_MAX;
     op->deadline_ns =
         ns->config.env->now_ns(ns->config.env->ctx) + (uint64_t)NS_DEADLINE_MS * 1000000;
@@ -261,6 +262,11 @@ void ns__op_file(struct ns_op *op, struct ns_file *f)
     op->file = f;
 }
 
+void ns_trace(struct ns *ns, uint64_t trace)
+{
+    ns->trace = trace;
+}
+
 void ns_cancel(struct ns *ns, struct ns_op *op)
 {
     cg_assert(!op->finished);
@@ -475,6 +481,7 @@ void ns__flight_send(struct ns__flight *f)
         struct ns__call *c = f->calls[i];
         struct ninep_call *m = &f->msgs[i];
         m->chain = chain;
+        m->trace = f->op ? f->op->trace : 0;
         m->last = own && i + 1 == f->n;
         c->session = t->session;
         c->lease_gen = t->lease_gen;

@@ -1,5 +1,6 @@
 /* gate: options, listening sockets, and the clock of the node's border. */
 #include "gate.h"
+#include <cognu/stats.h>
 
 #include <errno.h>
 #include <fcntl.h>
@@ -329,6 +330,7 @@ int main(int argc, char **argv)
     struct cg_errbuf eb = {0};
 
     cg_log_init("gate");
+    cg_stats_open("gate");
     secure_lockdown();
     if (!take_options(&gate, &options, &argc, argv)) {
         fputs(usage, stderr);

@@ -129,6 +129,24 @@ struct half {
     int armed; /* uv_poll events asked for */
 };
 
+/* Traced requests that pass: the head of the frame that each direction is at, and the requests
+ * whose replies are to come. */
+enum { TAP_CALLS_MAX = 32, TAP_HEAD_BYTES = 32 };
+struct tap_way {
+    uint8_t head[TAP_HEAD_BYTES];
+    uint32_t have, skip;
+    bool blind;
+};
+struct tap_call {
+    uint64_t trace, began_ns;
+    uint16_t tag;
+    uint8_t type;
+};
+struct tap {
+    struct tap_way way[2];
+    struct tap_call call[TAP_CALLS_MAX];
+};
+
 struct link {
     struct cg_list list;
     struct gate *gate;
@@ -148,6 +166,7 @@ struct link {
     void (*done)(void *aux, cg_err e, const char *detail); /* FOR_TALK, FOR_JOIN: called once */
     void *aux;
     struct secure_invite *invite; /* FOR_JOIN; wiped */
+    struct tap tap;
 };
 
 struct link *link_new(struct gate *g);                    /* NULL: no memory, or too many */
@@ -174,6 +193,10 @@ void relay_start(struct link *l);
 void relay_net(struct link *l, int events);
 void relay_plain(struct link *l, int events);
 void relay_plain_gone(struct link *l);
+
+/* ---- tap */
+
+void tap(struct link *l, bool to_net, const uint8_t *data, size_t len); /* these bytes pass */
 
 /* ---- dial */
 

@@ -35,6 +35,7 @@ void relay_plain_gone(struct link *l)
     while (n > 0 && l->state == LINK_RELAY) {
         n = recv(l->plain.fd, l->gate->scratch, BURST_BYTES, MSG_DONTWAIT);
         if (n > 0) {
+            tap(l, true, l->gate->scratch, (size_t)n);
             (void)link_send(l, l->gate->scratch, (size_t)n);
         }
     }
@@ -104,6 +105,7 @@ static void decrypt(struct link *l)
         if (p != NULL) {
             p->bytes_in += n;
         }
+        tap(l, false, l->gate->scratch, n);
         write_plain(l, l->gate->scratch, n);
     }
     if (l->state == LINK_RELAY && link_flush(l)) { /* an answer of TLS itself */
@@ -157,6 +159,7 @@ static void from_plain(struct link *l)
     if (p != NULL) {
         p->bytes_out += (uint64_t)n;
     }
+    tap(l, true, l->gate->scratch, (size_t)n);
     (void)link_send(l, l->gate->scratch, (size_t)n);
 }
 
@@ -166,6 +169,7 @@ void relay_start(struct link *l)
     link_set_deadline(l, 0);
     cg_count(&started, 1);
     l->in_sent = 0;
+    tap(l, false, (const uint8_t *)l->in.data, l->in.len);
     if (flush_plain(l)) { /* bytes that came with the first line */
         decrypt(l);
     }

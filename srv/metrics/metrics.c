@@ -1,9 +1,11 @@
-/* metrics: what the node knows of itself, as Prometheus text in the one file `metrics`, made anew
- * at each reading from its start.
+/* metrics: what the node knows of itself, made anew at each reading from its start: `metrics`, as
+ * Prometheus text, and `trace`, the steps of followed requests. Components are looked at from
+ * outside, and what they tell of themselves (stats.h) is read.
  *
  * A component is a program named cognu-NAME; its processes are counted together. Whoever can start
  * a program can name it so: these figures are for people, not for decisions.
  */
+#include "pages.h"
 #include <cognu/synth.h>
 #include <cognu/synth_host.h>
 
@@ -17,7 +19,7 @@
 #include <unistd.h>
 
 enum { COMPONENTS_MAX = 128, NAME_BYTES = 64 }; /* of one node; further ones are not told */
-enum { KIND_ROOT, KIND_METRICS, KINDS };
+enum { KIND_ROOT, KIND_METRICS, KIND_TRACE, KINDS };
 
 struct component {
     char name[NAME_BYTES];
@@ -28,12 +30,15 @@ struct node {
     struct component component[COMPONENTS_MAX];
     uint32_t components;
     uint64_t processes;
+    struct pages pages;
 };
 
 /* Names go into labels: others than these letters would need quoting, and no component has them. */
-static bool component_name(const char *program, char out[NAME_BYTES])
+static bool component_name(const char *command, char out[NAME_BYTES])
 {
     static const char prefix[] = "cognu-";
+    const char *slash = strrchr(command, '/');
+    const char *program = slash ? slash + 1 : command;
     const char *name = program + sizeof prefix - 1;
     return strncmp(program, prefix, sizeof prefix - 1) == 0 && *name &&
            !name[strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-")] &&
@@ -79,7 +84,11 @@ static void add_process(struct node *n, uint64_t pid)
         return;
     }
     n->processes++;
-    struct component *c = component_name(p.name, name) ? component_of(n, name) : NULL;
+    struct cg_str command = {0}; /* its first word; init runs all programs under one file name */
+    bool named = synth_host_read(pid, "cmdline", &command, NULL) == CG_OK && command.data &&
+                 component_name(command.data, name);
+    cg_str_fini(&command);
+    struct component *c = named ? component_of(n, name) : NULL;
     if (c) {
         c->processes++;
         c->user_ms += p.user_ms;
@@ -98,12 +107,14 @@ static cg_err look(struct node *n, struct cg_errbuf *eb)
     }
     n->components = 0;
     n->processes = 0;
+    pages_free(&n->pages);
     for (struct dirent *d = readdir(procs); d; d = readdir(procs)) {
         if (synth_host_is_pid(d->d_name, &pid)) {
             add_process(n, pid);
         }
     }
     closedir(procs);
+    pages_read(&n->pages);
     return CG_OK;
 }
 
@@ -196,21 +207,35 @@ static cg_err tell_host(struct cg_str *out, struct cg_errbuf *eb)
                      (double)sysconf(_SC_NPROCESSORS_ONLN));
 }
 
+static struct node node;
+
 static cg_err text_of_metrics(struct synth_handle *h, struct cg_str *out, struct cg_errbuf *eb)
 {
     (void)h;
-    static struct node node;
     cg_err e = look(&node, eb);
     e = e ? e
           : gauge(out, "cognu_node_processes", "processes that the node sees",
                   (double)node.processes);
     e = e ? e : tell_components(&node, out);
-    return e ? e : tell_host(out, eb);
+    e = e ? e : pages_metrics(&node.pages, out);
+    e = e ? e : tell_host(out, eb);
+    pages_free(&node.pages);
+    return e;
+}
+
+static cg_err text_of_trace(struct synth_handle *h, struct cg_str *out, struct cg_errbuf *eb)
+{
+    (void)h;
+    cg_err e = look(&node, eb);
+    e = e ? e : pages_steps(&node.pages, out);
+    pages_free(&node.pages);
+    return e;
 }
 
 static const struct synth_kind kinds[KINDS] = {
     [KIND_ROOT] = {.mode = S_IFDIR | 0555},
     [KIND_METRICS] = {.name = "metrics", .mode = S_IFREG | 0444, .text = text_of_metrics},
+    [KIND_TRACE] = {.name = "trace", .mode = S_IFREG | 0444, .text = text_of_trace},
 };
 
 int main(int argc, char **argv)

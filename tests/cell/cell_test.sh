@@ -89,6 +89,15 @@ there "one that is killed starts again" '^ramfs running [0-9]* [2-9]' run \
 there "its files serve on" hostname run 'echo hostname > /tmp/after; cat /tmp/after'
 there "a wrong word is refused" 'nosuch' run 'echo stop nosuch > /mnt/init/ctl || why'
 
+there "a request is followed through both gates" 'gate gate of beta' run \
+    'trace touch /n/beta/root/followed'
+there "to the file server" 'Tcreate server hostfs of beta' run 'trace touch /n/beta/root/followed2'
+is "what is not followed leaves no steps" 0 run 'grep -vc "^[89a-f][0-9a-f]* " /n/beta/metrics/trace'
+there "servers count their requests" '^cognu_9p_requests_total{component="hostfs",type="Twalk"} [1-9]' \
+    run 'cat /n/beta/metrics/metrics'
+there "and how long they took" '^cognu_9p_request_microseconds_bucket{component="hostfs",le="+Inf"} [1-9]' \
+    run 'cat /n/beta/metrics/metrics'
+
 inits=$(cat "$COGNU_STATE"/*/pid)
 "$cell" down || bad "down"
 is "all nodes are stopped" 3 sh -c "'$cell' status | grep -c stopped"

@@ -158,7 +158,8 @@ def log_files():
 def metrics_file():
     with served("metrics") as (connect, server), served("env") as (_, other):
         c = connect()
-        equal("one file", c.names(), ["metrics"])
+        equal("two files", sorted(c.names()), ["metrics", "trace"])
+        equal("no steps where nobody tells any", c.get("trace"), b"")
         text = c.get("metrics").decode()
         line = re.compile(r'[a-z0-9_]+(\{component="[a-z0-9-]+"(,mode="(user|system)")?\})? -?[0-9.e+]+')
         lines = [x for x in text.splitlines() if not x.startswith("# ")]
