@@ -5,7 +5,7 @@ JOBS ?= $(shell nproc)
 export COGNU_BUILD := $(abspath $(BUILD))
 export COGNU_STATE := $(abspath $(STATE))
 
-.PHONY: help all setup run down clean-state join check check-quick check-full tour bench fuzz native native-check kernel-bench prove prove-mutants tidy format clean
+.PHONY: help all setup run down clean-state join check check-quick check-full tour bench bench-store fuzz native native-check kernel-bench prove prove-mutants tidy format clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -61,6 +61,9 @@ native-check: setup-native all ## the tests that run as programs on the kernel; 
 
 kernel-bench: setup-native all ## instructions of the kernel's paths beside seL4's
 	@tools/kernel-bench
+
+bench-store: setup-bench all ## the store beside borg, restic, casync and tar with zstd
+	@bench/store
 
 fuzz: setup-check ## a minute of each fuzzer; SECONDS_EACH=n for other times
 	@tests/fuzz

@@ -122,6 +122,7 @@ cg_err pack_append(struct pack_out *p, const struct frame *f, uint32_t *at, stru
     *at = (uint32_t)p->at;
     p->at += total;
     p->frames++;
+    p->objects += f->count;
     return CG_OK;
 }
 

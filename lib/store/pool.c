@@ -81,7 +81,8 @@ static cg_err append(struct pool *p, struct frame *f, struct cg_errbuf *eb)
         p->placed[f->number - p->first] = place;
         p->pack_raw += f->raw_len;
     }
-    return !e && p->pack->at > PACK_BYTES_MAX ? end_pack(p, eb) : e;
+    bool full = !e && (p->pack->at > PACK_BYTES_MAX || p->pack->objects > PACK_OBJECTS_MAX);
+    return full ? end_pack(p, eb) : e;
 }
 
 /* Compresses and appends; called without the lock. The frame is spare afterwards. */

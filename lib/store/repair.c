@@ -60,32 +60,37 @@ static cg_err move_whole(struct repair *r, uint32_t id, const struct survey *v,
     return e;
 }
 
+static cg_err count_objects(void *aux, const struct frame_in *f)
+{
+    *(uint64_t *)aux += f->count;
+    return CG_OK;
+}
+
 static cg_err examine_pack(struct repair *r, uint32_t id, struct cg_errbuf *eb)
 {
     struct survey v;
     struct cg_errbuf why = {0};
-    uint64_t damaged = 0;
-    cg_err e = survey_pack(r->s, id, true, true, &v, &damaged, &why);
+    uint64_t damaged = 0, objects = 0;
+    cg_err e = pack_walk(r->s, id, true, true, count_objects, &objects, &v, &damaged, &why);
     if (e == CG_ENOMEM) {
         return e;
     }
     if (e) {
         reportf(r->report, r->aux, "packs/%08x: lost: %s", id, why.text);
         r->out->packs_lost++;
-        survey_fini(&v);
         return CG_OK;
     }
-    if (damaged || !v.whole) {
-        reportf(r->report, r->aux, "packs/%08x: damaged; %llu objects that are whole move", id,
-                (unsigned long long)v.count);
-        e = move_whole(r, id, &v, eb);
-        r->out->packs_rewritten++;
-    } else if (v.count) {
+    if (!damaged && v.whole) {
         struct pack_record rec = {
             .id = id, .bytes = v.end + PACK_END_BYTES, .raw = v.raw, .live = v.raw};
-        e = add_pack(r, &rec);
-        r->entries += v.count;
+        r->entries += objects;
+        return objects ? add_pack(r, &rec) : CG_OK;
     }
+    reportf(r->report, r->aux, "packs/%08x: damaged; %llu objects that are whole move", id,
+            (unsigned long long)objects);
+    r->out->packs_rewritten++;
+    e = survey_pack(r->s, id, true, true, &v, &damaged, eb);
+    e = e ? e : move_whole(r, id, &v, eb);
     survey_fini(&v);
     return e;
 }
@@ -129,31 +134,41 @@ static cg_err take_new_packs(struct repair *r, struct cg_errbuf *eb)
 
 /* ---- places ---- */
 
+struct placing {
+    const struct part *part;
+    struct memtable *m;
+};
+
+static cg_err place_frame(void *aux, const struct frame_in *f)
+{
+    const struct placing *p = aux;
+    for (uint32_t i = 0; i < f->count; i++) {
+        if (!part_has(p->part, &f->score[i]) || memtable_find(p->m, &f->score[i])) {
+            continue; /* of copies the first one counts */
+        }
+        struct entry *place = memtable_at(p->m, &f->score[i]);
+        if (!place) {
+            return CG_ENOMEM;
+        }
+        uint32_t len = f->start[i + 1] - f->start[i];
+        *place = (struct entry){.score = f->score[i],
+                                .pack = f->pack,
+                                .at = f->at,
+                                .slot = (uint16_t)i,
+                                .kind = f->kind,
+                                .size = (uint16_t)((len + ENTRY_SIZE_UNIT - 1) / ENTRY_SIZE_UNIT)};
+    }
+    return CG_OK;
+}
+
 static cg_err places_of_part(struct repair *r, const struct part *part, struct memtable *m,
                              struct cg_errbuf *eb)
 {
+    struct placing p = {.part = part, .m = m};
+    struct survey v;
     cg_err e = CG_OK;
     for (size_t i = 0; i < r->packs && !e; i++) {
-        struct survey v;
-        e = survey_pack(r->s, r->pack[i].id, false, false, &v, NULL, eb);
-        for (size_t k = 0; k < v.count && !e; k++) {
-            const struct seen *o = &v.seen[k];
-            if (!part_has(part, &o->score) || memtable_find(m, &o->score)) {
-                continue; /* of copies the first one counts */
-            }
-            struct entry *place = memtable_at(m, &o->score);
-            if (!place) {
-                e = CG_ENOMEM;
-                break;
-            }
-            *place = (struct entry){.score = o->score,
-                                    .pack = r->pack[i].id,
-                                    .at = o->at,
-                                    .slot = o->slot,
-                                    .kind = o->kind,
-                                    .size = o->size};
-        }
-        survey_fini(&v);
+        e = pack_walk(r->s, r->pack[i].id, false, false, place_frame, &p, &v, NULL, eb);
     }
     return e;
 }
@@ -247,31 +262,105 @@ static cg_err note_snapshot(struct repair *r, const struct store_score *score)
     return CG_OK;
 }
 
-static cg_err find_nodes(struct repair *r, struct cg_errbuf *eb)
+static cg_err find_snapshots(struct repair *r, struct cg_errbuf *eb)
 {
     cg_err e = CG_OK;
-    r->nodes.count = 0;
     for (size_t i = 0; i < r->packs && !e; i++) {
         struct survey v;
         e = survey_pack(r->s, r->pack[i].id, false, false, &v, NULL, eb);
-        e = e ? e : survey_living(r->s, r->pack[i].id, &v, eb);
         for (size_t k = 0; k < v.count && !e; k++) {
-            const struct seen *o = &v.seen[k];
-            if (!o->lives || o->kind != STORE_NODE) {
-                continue;
-            }
-            if (!array_room(&r->nodes.place, &r->nodes.cap, r->nodes.count,
-                            sizeof *r->nodes.place)) {
-                e = CG_ENOMEM;
-                break;
-            }
-            r->nodes.place[r->nodes.count++] = (struct node_place){
-                .score = o->score, .pack = r->pack[i].id, .at = o->at, .slot = o->slot};
-            e = r->s->older_state ? note_snapshot(r, &o->score) : CG_OK;
+            e = v.seen[k].kind == STORE_NODE ? note_snapshot(r, &v.seen[k].score) : CG_OK;
         }
         survey_fini(&v);
     }
     return e;
+}
+
+/* A walk from the references down: what lies in packs beside it is dead, and may lead to what is
+ * gone. */
+struct walking {
+    struct repair *r;
+    struct memtable seen;
+    struct store_score *todo;
+    size_t count, cap;
+};
+
+static cg_err walk_to(void *aux, enum store_object kind, const struct store_score *score)
+{
+    struct walking *w = aux;
+    if (kind != STORE_NODE || memtable_find(&w->seen, score)) {
+        return CG_OK;
+    }
+    if (!memtable_at(&w->seen, score) ||
+        !array_room(&w->todo, &w->cap, w->count, sizeof *w->todo)) {
+        return CG_ENOMEM;
+    }
+    w->todo[w->count++] = *score;
+    return CG_OK;
+}
+
+static cg_err walk_node(struct walking *w, const struct store_score *score, struct cg_errbuf *eb)
+{
+    struct node_places *nodes = &w->r->nodes;
+    struct sum sum;
+    struct cg_span bytes;
+    struct cg_errbuf why = {0};
+    cg_err e = index_find(w->r->s, score, &sum, eb);
+    if (e || sum.place.kind != STORE_NODE) {
+        return e; /* what is missing is counted by its edges */
+    }
+    if (store_get_at(w->r->s, &sum.place, score, &bytes, &why) != CG_OK) {
+        return CG_OK;
+    }
+    if (!array_room(&nodes->place, &nodes->cap, nodes->count, sizeof *nodes->place)) {
+        return CG_ENOMEM;
+    }
+    nodes->place[nodes->count++] = (struct node_place){
+        .score = *score, .pack = sum.place.pack, .at = sum.place.at, .slot = sum.place.slot};
+    e = node_edges(bytes, walk_to, w);
+    return e == CG_EBADFORMAT ? CG_OK : e;
+}
+
+static int by_pack_and_place(const void *a, const void *b)
+{
+    const struct node_place *x = a, *y = b;
+    return x->pack != y->pack ? (x->pack < y->pack ? -1 : 1)
+           : x->at != y->at   ? (x->at < y->at ? -1 : 1)
+                              : (x->slot > y->slot) - (x->slot < y->slot);
+}
+
+static cg_err find_nodes(struct repair *r, struct cg_errbuf *eb)
+{
+    struct walking w = {.r = r};
+    cg_err e = r->s->older_state ? find_snapshots(r, eb) : CG_OK;
+    r->nodes.count = 0;
+    for (size_t i = 0; i < r->s->state.refs && !e; i++) {
+        e = walk_to(&w, STORE_NODE, &r->s->state.ref[i].score);
+    }
+    for (size_t i = 0; i < r->founds && !e; i++) {
+        e = walk_to(&w, STORE_NODE, &r->found[i].score);
+    }
+    while (!e && w.count) {
+        struct store_score score = w.todo[--w.count];
+        e = walk_node(&w, &score, eb);
+    }
+    if (r->nodes.count) {
+        qsort(r->nodes.place, r->nodes.count, sizeof *r->nodes.place, by_pack_and_place);
+    }
+    memtable_fini(&w.seen);
+    cg_free(w.todo);
+    return e;
+}
+
+/* The roots of snapshots that were found again are kept until they are named. */
+static bool is_found(const struct repair *r, const struct store_score *score)
+{
+    for (size_t i = 0; i < r->founds; i++) {
+        if (store_score_is(&r->found[i].score, score)) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static cg_err counts_of_part(struct repair *r, struct run_cursor *c, const struct part *part,
@@ -286,7 +375,7 @@ static cg_err counts_of_part(struct repair *r, struct run_cursor *c, const struc
         if (want) {
             want->count = 0; /* it is there */
         }
-        e = run_add(out, &entry, eb);
+        e = entry.count || is_found(r, &entry.score) ? run_add(out, &entry, eb) : CG_OK;
         e = e ? e : cursor_next(r->s, c, eb);
     }
     for (uint32_t i = 0; i < m->cap && !e; i++) {
@@ -390,6 +479,11 @@ static cg_err repair_edit(struct store *s, struct state *next, void *arg, struct
     }
     next->packs = 0;
     next->condemned_epoch = 0;
+    struct lease_record *own = state_lease(next, r->w->fence);
+    if (own) { /* other writers may rely on what no reference reached: they have to begin again */
+        next->lease[0] = *own;
+        next->leases = 1;
+    }
     cg_err e = writer_enter(r->w, next, STORE_FINAL, eb);
     for (size_t i = 0; i < r->packs && !e; i++) {
         if (!array_room(&next->pack, &next->packs_cap, next->packs, sizeof *next->pack)) {

@@ -38,7 +38,8 @@ enum {
     /* pack: magic 8, version 2, features 2, number 4, id 16, salt 16, zero 16; frames; an end
        record */
     PACK_HEAD_BYTES = 64,
-    PACK_BYTES_MAX = 64 << 20, /* a pack is closed once it is longer; small enough to rewrite */
+    PACK_BYTES_MAX = 64 << 20,    /* a pack is closed once it is longer; small enough to rewrite */
+    PACK_OBJECTS_MAX = 128 << 10, /* or has more; their list is held in memory now and then */
     /* frame: magic 4, algorithm 1, kind 1, objects 2, directory 4, data 4, raw 4, number 4, zero 8,
        hash 16 */
     FRAME_HEAD_BYTES = 48,
@@ -194,7 +195,7 @@ uint32_t frame_head_total(const struct frame_head *h); /* bytes of the frame in 
 
 struct pack_out {
     const struct store_io *io;
-    uint32_t id, frames;
+    uint32_t id, frames, objects;
     uint64_t at;
     void *file;
     struct aead *aead;
@@ -627,9 +628,15 @@ struct survey {
     uint64_t frames, raw, end; /* end: where the last whole frame ends */
     bool whole;                /* an end record stands there, and nothing behind it */
 };
-/* The directories of a pack, or with data all of its frames with every score checked. A damaged
- * frame ends it (CG_EIO) unless skip is set: then it goes on with the next frame that is whole, and
- * damaged counts. */
+/* Calls fn for each frame of a pack: its directory, or with data all of it, every score checked. v
+ * gets all but the list. A damaged frame ends it (CG_EIO) unless skip is set: then it goes on with
+ * the next frame that is whole, and damaged counts. */
+typedef cg_err frame_fn(void *aux, const struct frame_in *f);
+cg_err pack_walk(struct store *s, uint32_t pack, bool data, bool skip, frame_fn *fn, void *aux,
+                 struct survey *v, uint64_t *damaged, struct cg_errbuf *eb);
+/* The same with a list of all objects: the directories of a pack, or with data all of its frames
+ * with every score checked. A damaged frame ends it (CG_EIO) unless skip is set: then it goes on
+ * with the next frame that is whole, and damaged counts. */
 cg_err survey_pack(struct store *s, uint32_t pack, bool data, bool skip, struct survey *v,
                    uint64_t *damaged, struct cg_errbuf *eb);
 /* Sets lives, by the index. */

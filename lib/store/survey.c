@@ -11,31 +11,38 @@ void survey_fini(struct survey *v)
     *v = (struct survey){0};
 }
 
-static cg_err add_frame(struct store *s, const struct frame_in *f, bool data, struct survey *v,
-                        struct cg_errbuf *eb)
+static uint16_t units(const struct frame_in *f, uint32_t i)
+{
+    return (uint16_t)((f->start[i + 1] - f->start[i] + ENTRY_SIZE_UNIT - 1) / ENTRY_SIZE_UNIT);
+}
+
+static cg_err check_scores(struct store *s, const struct frame_in *f, struct cg_errbuf *eb)
 {
     for (uint32_t i = 0; i < f->count; i++) {
-        uint32_t len = f->start[i + 1] - f->start[i];
-        struct store_score made = f->score[i];
-        if (data) {
-            scorer_score(s->scorer, f->kind, f->raw + f->start[i], len, &made);
-        }
+        struct store_score made;
+        scorer_score(s->scorer, f->kind, f->raw + f->start[i], f->start[i + 1] - f->start[i],
+                     &made);
         if (!store_score_is(&made, &f->score[i])) {
             return cg_fail(eb, CG_EIO, "packs/%08x at %u: an object is not of its score", f->pack,
                            f->at);
         }
+    }
+    return CG_OK;
+}
+
+static cg_err list_frame(void *aux, const struct frame_in *f)
+{
+    struct survey *v = aux;
+    for (uint32_t i = 0; i < f->count; i++) {
         if (!array_room(&v->seen, &v->cap, v->count, sizeof *v->seen)) {
             return CG_ENOMEM;
         }
-        v->seen[v->count++] =
-            (struct seen){.score = f->score[i],
-                          .at = f->at,
-                          .slot = (uint16_t)i,
-                          .size = (uint16_t)((len + ENTRY_SIZE_UNIT - 1) / ENTRY_SIZE_UNIT),
-                          .kind = f->kind};
+        v->seen[v->count++] = (struct seen){.score = f->score[i],
+                                            .at = f->at,
+                                            .slot = (uint16_t)i,
+                                            .size = units(f, i),
+                                            .kind = f->kind};
     }
-    v->frames++;
-    v->raw += f->raw_len;
     return CG_OK;
 }
 
@@ -74,8 +81,8 @@ static cg_err check_end(struct store *s, struct pack_in *p, uint64_t at, struct 
     return e;
 }
 
-cg_err survey_pack(struct store *s, uint32_t pack, bool data, bool skip, struct survey *v,
-                   uint64_t *damaged, struct cg_errbuf *eb)
+cg_err pack_walk(struct store *s, uint32_t pack, bool data, bool skip, frame_fn *fn, void *aux,
+                 struct survey *v, uint64_t *damaged, struct cg_errbuf *eb)
 {
     struct frame_in f = {0};
     struct pack_in *p;
@@ -91,18 +98,32 @@ cg_err survey_pack(struct store *s, uint32_t pack, bool data, bool skip, struct 
             break;
         }
         e = pack_load(s->io, p, &s->load, (uint32_t)at, data, &f, &total, eb);
-        e = e ? e : add_frame(s, &f, data, v, eb);
+        e = e || !data ? e : check_scores(s, &f, eb);
         if (e == CG_EIO && skip) {
             *damaged += 1;
             at++;
             e = next_magic(s, p, &at);
             continue;
         }
+        e = e ? e : fn(aux, &f);
         at += total;
         v->end = e ? v->end : at;
+        v->frames++;
+        v->raw += f.raw_len;
     }
     frame_in_fini(&f);
     return e ? e : check_end(s, p, at, v);
+}
+
+cg_err survey_pack(struct store *s, uint32_t pack, bool data, bool skip, struct survey *v,
+                   uint64_t *damaged, struct cg_errbuf *eb)
+{
+    struct survey list = {0};
+    cg_err e = pack_walk(s, pack, data, skip, list_frame, &list, v, damaged, eb);
+    v->seen = list.seen;
+    v->count = list.count;
+    v->cap = list.cap;
+    return e;
 }
 
 static int by_seen_score(const void *a, const void *b)
