@@ -272,7 +272,7 @@ cg_err walk_dir(struct walk *w, int dirfd, const char *name, const struct stat *
                 struct cg_errbuf *eb)
 {
     if (opt.one_fs && st->st_dev != w->dev) {
-        struct store_builder *b; /* the mount point stays, empty */
+        struct store_builder *b = NULL; /* the mount point stays, empty */
         cg_err err = store_builder_new(w->writer, &b);
         err = err ? err : store_builder_end(b, &e->score, eb);
         store_builder_free(b);
@@ -340,7 +340,7 @@ const char *walk_base(const char *path)
 
 cg_err walk_several(struct walk *w, int count, char **paths, struct cg_errbuf *eb)
 {
-    struct store_builder *b;
+    struct store_builder *b = NULL;
     cg_err e = store_builder_new(w->writer, &b);
     qsort(paths, (size_t)count, sizeof *paths, by_base);
     w->snap.mode = 0755;

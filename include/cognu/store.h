@@ -224,7 +224,7 @@ cg_err store_read_each(struct store *s, const struct store_entry *file, store_pi
 
 enum store_level {
     STORE_FAST,    /* lz4 */
-    STORE_DEFAULT, /* zstd 2 */
+    STORE_DEFAULT, /* zstd 1, matches from 6 bytes on */
     STORE_SMALL,   /* zstd 9 */
     STORE_PLAIN,   /* no compression */
 };

@@ -13,7 +13,7 @@
 #include <string.h>
 
 enum {
-    DEAD_MAX = 150 << 10, /* objects a round */
+    DEAD_MAX = 96 << 10, /* objects a round */
     TOUCHED_MAX =
         4 << 10, /* children whose counts are looked up together, in the order of the index */
     TRIES = 16,  /* when others replace runs meanwhile */

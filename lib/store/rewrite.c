@@ -8,7 +8,7 @@
 enum {
     SMALL_PACK_BYTES = PACK_BYTES_MAX / 4,
     SMALL_PACKS_MANY = 8,
-    MOVED_MAX = 100 << 10, /* objects a round: their new places are kept in memory */
+    MOVED_MAX = 96 << 10, /* objects a round: their new places are kept in memory */
 };
 
 /* ---- one run for all ---- */

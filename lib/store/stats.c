@@ -15,7 +15,8 @@ cg_err store_stats(struct store *s, struct store_stats *out, struct cg_errbuf *e
     }
     for (size_t i = 0; i < st->runs; i++) {
         uint64_t pages = (st->run[i].entries + PAGE_ENTRIES - 1) / PAGE_ENTRIES;
-        pages += (pages + PAGE_FENCES - 1) / PAGE_FENCES;
+        pages +=
+            (pages + PAGE_FENCES - 1) / PAGE_FENCES + (pages + PAGE_FILTERS - 1) / PAGE_FILTERS;
         out->entries += st->run[i].entries;
         out->index_bytes += RUN_HEAD_BYTES + pages * PAGE_BYTES;
     }

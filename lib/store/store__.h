@@ -63,6 +63,8 @@ enum {
     ENTRY_BYTES = 40,
     PAGE_ENTRIES = (PAGE_BYTES - TAG_BYTES) / ENTRY_BYTES, /* 102, which fills the page exactly */
     PAGE_FENCES = (PAGE_BYTES - TAG_BYTES) / 8,
+    FILTER_BYTES = 128, /* of each page of entries: 10 bits an entry */
+    PAGE_FILTERS = (PAGE_BYTES - TAG_BYTES) / FILTER_BYTES,
 
     CHUNK_BYTES_MIN = 4 << 10,
     CHUNK_BYTES_NORMAL = 10 << 10, /* after it a boundary is 16 times as likely */
@@ -268,6 +270,7 @@ struct run {
     struct aead *aead;
     uint8_t head[RUN_HEAD_BYTES];
     uint64_t *fence; /* the first 8 bytes of each page's first score, big-endian */
+    uint8_t *filter; /* FILTER_BYTES for each page */
     uint32_t pages, page_last;
     bool wanted;
 };
@@ -317,7 +320,8 @@ struct memtable {
     uint8_t *used;
     uint32_t cap, count;
 };
-enum { MEMTABLE_ENTRIES_MAX = 128 << 10 };
+/* Three quarters of a table of 128 Ki slots: one more would double it. */
+enum { MEMTABLE_ENTRIES_MAX = 96 << 10 };
 void memtable_fini(struct memtable *m);
 void memtable_clear(struct memtable *m);
 struct entry *memtable_find(const struct memtable *m, const struct store_score *score);

@@ -57,7 +57,7 @@ static void phase(struct store *s, const char *name)
 static void put(struct store_writer *w, uint64_t from, uint64_t to, const char *name)
 {
     struct tree t;
-    struct store_builder *b;
+    struct store_builder *b = NULL;
     struct store_entry e = {.kind = STORE_FILE,
                             .mode = 0644,
                             .nlink = 1,

@@ -41,7 +41,7 @@ static void put_file(struct store_writer *w, struct store_stream *f, struct stor
 /* Many names: more than one node, and more than one reply. */
 static struct store_score put_many(struct store_writer *w)
 {
-    struct store_builder *b;
+    struct store_builder *b = NULL;
     struct store_stream *f;
     struct store_score score;
     assert_int_equal(store_builder_new(w, &b), CG_OK);
@@ -71,7 +71,7 @@ static void put_link(struct store_builder *b)
 static void put_snapshot(struct world *w, const char *name, const char *text, uint64_t time_s)
 {
     struct store_writer *wr;
-    struct store_builder *b;
+    struct store_builder *b = NULL;
     struct store_stream *f;
     struct cg_str xattrs = {0};
     struct store_snapshot snap = {.mode = 0755, .time_ns = time_s * 1000000000u};

@@ -141,7 +141,7 @@ static cg_err put_dir(struct store_writer *w, struct store_stream *stream, const
                       struct cg_errbuf *eb)
 {
     const struct shadow_file *list[SHADOW_FILES_MAX];
-    struct store_builder *b;
+    struct store_builder *b = NULL;
     size_t n = files_of(t, dir, list);
     cg_err e = store_builder_new(w, &b);
     for (uint32_t i = 1; subdirs && i < SHADOW_DIRS && !e; i++) { /* "d1" stands before "f..." */
