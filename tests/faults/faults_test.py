@@ -389,9 +389,9 @@ def adapter_killed(cell):
         cell.kill("alpha", name)
     check("adapter and gate killed in turn: no append fails",
           not lines_ok("adapter and gate killed in turn under an appender", cell, b.end(60).out, "adopt/more"))
-    fine("what was bound stays bound", b.do("bind /n/beta/adopt /mnt; ns | tail -1; ls /mnt"), "lines")
+    fine("what was bound stays bound", b.do("mkdir -p /bound; bind /n/beta/adopt /bound; ns | tail -1; ls /bound"), "lines")
     cell.kill("alpha", "fuse")
-    fine("over a kill, too", b.do("ls /mnt; ns | tail -1; on beta uname"), "Linux")
+    fine("over a kill, too", b.do("ls /bound; ns | tail -1; on beta uname"), "Linux")
     fine("other nodes' are not affected", other.do("ls /"))
     fine("a new shell works", cell.shell().do("ls /n/beta >/dev/null && echo fine", 40), "fine")
 
