@@ -75,6 +75,11 @@ static uint32_t cap_step(uint32_t s)
 }
 
 /* s has no children and owns a cnode that handles reach into. */
+/*@ CAPS(requires)
+    requires is_slot(s);
+    assigns \nothing;
+    ensures \result == true <==> s_type[s] == OBJ_CNODE && s_first[s] == NIL &&
+        owner[own_of(s)] == s && k_count[s_object[s]] != 0; */
 static bool owns_filled_cnode(uint32_t s)
 {
     return s_type[s] == OBJ_CNODE && s_first[s] == NIL && cap_is_owner(s) &&

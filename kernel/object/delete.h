@@ -22,6 +22,12 @@ bool revoke_slice(uint32_t s);
 bool move_slice(uint32_t from, uint32_t to);
 
 /* from is what an earlier slice of moving it to to left there. */
+/*@ requires is_slot(from) && is_slot(to);
+    assigns \nothing;
+    ensures \result == true <==> s_parent[from] == to && s_type[from] == s_type[to] &&
+        s_object[from] == s_object[to] && s_rights[from] == s_rights[to] &&
+        s_badge[from] == s_badge[to] && s_kind[from] == s_kind[to] &&
+        s_count[from] == s_count[to]; */
 bool move_begun(uint32_t from, uint32_t to);
 
 #endif
