@@ -127,18 +127,14 @@ static uint32_t answer_address(void)
     ensures label == INV_FRAME_MAP && \result == 0 ==>
         s_table[d_self] == s_object[d_slot[0]] && s_entry[d_self] == d_word[1] &&
         ENTRY_OF(s_table[d_self], s_entry[d_self]) == pte_of(d_self, d_word[2]);
-    ensures label == INV_FRAME_UNMAP ==> s_table[d_self] == NIL;
+    ensures label != INV_FRAME_MAP && label != INV_FRAME_ADDRESS ==> s_table[d_self] == NIL;
     ensures label == INV_FRAME_ADDRESS ==> \result == 0 && d_word[0] == d_object; */
 uint32_t decode_frame(uint32_t label)
 {
-    switch (label) {
-    case INV_FRAME_MAP:
-        return decode_map();
-    case INV_FRAME_UNMAP:
-        return decode_unmap();
-    default:
+    if (label == INV_FRAME_ADDRESS) {
         return answer_address();
     }
+    return label == INV_FRAME_MAP ? decode_map() : decode_unmap();
 }
 
 /*@ MAPS(requires)
@@ -151,16 +147,12 @@ uint32_t decode_frame(uint32_t label)
     ensures label == INV_DEVICE_MAP && \result == 0 ==>
         s_table[d_self] == s_object[d_slot[0]] && s_entry[d_self] == d_word[1] &&
         ENTRY_OF(s_table[d_self], s_entry[d_self]) == pte_of(d_self, d_word[2]);
-    ensures label == INV_DEVICE_UNMAP ==> s_table[d_self] == NIL;
+    ensures label != INV_DEVICE_MAP && label != INV_DEVICE_ADDRESS ==> s_table[d_self] == NIL;
     ensures label == INV_DEVICE_ADDRESS ==> \result == 0 && d_word[0] == d_object; */
 uint32_t decode_device(uint32_t label)
 {
-    switch (label) {
-    case INV_DEVICE_MAP:
-        return decode_map();
-    case INV_DEVICE_UNMAP:
-        return decode_unmap();
-    default:
+    if (label == INV_DEVICE_ADDRESS) {
         return answer_address();
     }
+    return label == INV_DEVICE_MAP ? decode_map() : decode_unmap();
 }

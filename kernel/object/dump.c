@@ -81,20 +81,26 @@ uint64_t dump_entry(uint32_t field, uint32_t index)
     return slot_entry(field, index);
 }
 
-/* A mixing of 64 bits that can be undone, so that no two inputs give the same. */
+/* One round of mixing, which can be undone: no two inputs give the same. The halves change places,
+ * and the one that was high takes up a product of the low one. */
+/*@ assigns \nothing;
+    ensures \result / 0x100000000 == x % 0x100000000; */
 static uint64_t mix(uint64_t x)
 {
-    x ^= x >> 32;
-    x *= 0xd6e8feb86659fd93ULL;
-    x ^= x >> 32;
-    x *= 0xd6e8feb86659fd93ULL;
-    return x ^ (x >> 32);
+    uint32_t low = (uint32_t)(x % 0x100000000ULL);
+    uint32_t high = (uint32_t)(x / 0x100000000ULL);
+    uint32_t product = (uint32_t)(low * 0x9e3779b1ULL / 0x10000 % 0x100000000ULL);
+    uint32_t mixed = high ^ product;
+    return low * 0x100000000ULL + mixed;
 }
 
 uint64_t dump_sum(uint32_t field, uint32_t first, uint32_t count, uint64_t sum)
 {
+    /*@ loop invariant 0 <= n <= count && (n == 0 ==> sum == \at(sum,Pre));
+        loop assigns n, sum;
+        loop variant count - n; */
     for (uint32_t n = 0; n < count; n++) {
-        sum = mix(sum ^ dump_entry(field, first + n));
+        sum = mix(mix(mix(sum ^ dump_entry(field, first + n))));
     }
     return sum;
 }

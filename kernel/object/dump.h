@@ -23,11 +23,15 @@ uint32_t dump_length(uint32_t field);
     ensures field == FIELD_S_OBJECT ==> \result == s_object[index];
     ensures field == FIELD_S_BADGE ==> \result == s_badge[index];
     ensures field == FIELD_OWNER ==> \result == owner[index];
-    ensures field == FIELD_MEMORY ==> \result == phys[index]; */
+    ensures field == FIELD_MEMORY ==>
+        \result == (f_state[index / 512] == F_DIRTY ? 0 : phys[index]); */
 uint64_t dump_entry(uint32_t field, uint32_t index);
 
 /* What the entries first .. first + count - 1 come to: it differs when one of them does, but for a
  * chance of 2^-64. Begin with sum 0; the result continues a sum. */
+/*@ requires first + count <= field_length(field);
+    assigns \nothing;
+    ensures count == 0 ==> \result == sum; */
 uint64_t dump_sum(uint32_t field, uint32_t first, uint32_t count, uint64_t sum);
 
 #endif
