@@ -77,7 +77,7 @@ kernel_image(kernel.elf)
 kernel_image(kernel-window.elf WINDOW)
 # These check the whole invariant after each entry: with the small tables, and with tables in which the tests fit.
 kernel_image(kernel-check.elf KERNEL_CHECK KERNEL_SMALL PHYS_FRAMES=4096 SOURCES arch/x86_64/check_entry.c)
-kernel_image(kernel-check-tests.elf KERNEL_CHECK KERNEL_SMALL HOME_SLOTS=2048 PHYS_FRAMES=4096
+kernel_image(kernel-check-tests.elf KERNEL_CHECK KERNEL_SMALL HOME_SLOTS=4096 PHYS_FRAMES=6144
     SOURCES arch/x86_64/check_entry.c)
 native_program(native_root user/root/main.c LIBS native_lib)
 native_program(personality user/personality/main.c user/personality/memory.c user/personality/load.c
@@ -116,9 +116,9 @@ cognu_script_test(native_check system ${CMAKE_SOURCE_DIR}/tools/native --check -
 cognu_script_test(native_check_window system ${CMAKE_SOURCE_DIR}/tools/native --check --icount --image native_tests.img --kernel kernel-window.elf)
 cognu_script_test(native_programs system ${KERNEL_DIR}/user/linux/native_test.sh)
 cognu_script_test(native_check_invariant full ${CMAKE_SOURCE_DIR}/tools/native --check --image native_tests.img
-    --kernel kernel-check-tests.elf --memory 16 --append tests=machine)
+    --kernel kernel-check-tests.elf --memory 24 --deadline 400 --append tests=machine)
 native_program(native_random user/random/main.c user/random/caller.c LIBS native_lib)
 boot_image(native_random native_random)
 cognu_script_test(native_random full ${CMAKE_SOURCE_DIR}/tools/native --check --image native_random.img
     --kernel kernel-check.elf --memory 16 --append calls=3000)
-cognu_script_test(kernel_bench full ${CMAKE_SOURCE_DIR}/tools/kernel-bench --quick)
+cognu_script_test(kernel_bench system ${CMAKE_SOURCE_DIR}/tools/kernel-bench --quick)
