@@ -20,11 +20,12 @@
 
 enum {
     NS_DEADLINE_MS = 30000, /* an operation, as a client's call */
-    NS_RETRY_MS = 1000,     /* a tree that failed is tried again no sooner */
-    NS_WIDE_US = 300,       /* above this round trip, guessing costs less than asking twice */
-    NS_MISSES_MAX = 4,      /* lookups in a near directory before its listing is fetched */
-    NS_PAYS = 16,           /* lookups that a listing must answer to have been worth it */
-    NS_WASTED_MAX = 10,     /* each doubles the misses before the next listing; no more than this */
+    NS_FIRST_MS = 2000, /* for the first look at a tree of another node: its gate may just start */
+    NS_RETRY_MS = 1000, /* a tree that failed is tried again no sooner */
+    NS_WIDE_US = 300,   /* above this round trip, guessing costs less than asking twice */
+    NS_MISSES_MAX = 4,  /* lookups in a near directory before its listing is fetched */
+    NS_PAYS = 16,       /* lookups that a listing must answer to have been worth it */
+    NS_WASTED_MAX = 10, /* each doubles the misses before the next listing; no more than this */
     NS_PAGE_BYTES = 256 << 10,    /* first page of a listing: 50 files of 4 KiB */
     NS_PAGES_INLINE = 4,          /* pages of one listing that carry contents */
     NS_INLINE_BYTES = 16 << 10,   /* most contents of a file that come unasked */
@@ -111,6 +112,7 @@ struct ns__tree {
     cg_err why;
     char detail[CG_DETAIL_BYTES];
     uint64_t failed_ns;
+    uint64_t dialled_ns;
     uint64_t lost_ns;   /* its link is down since then; 0: it is up */
     bool leases;        /* some were granted since all were dropped */
     uint32_t session;   /* fids of earlier sessions are gone */

@@ -181,6 +181,16 @@ void ns__came_up(struct ns__tree *t)
     ns__wake(&t->waiters);
 }
 
+/* A gate that died a moment ago is back in a moment, so the first look at a node is worth another
+ * try. A service of this node has its socket whether it runs or not: none is a refusal. */
+static bool worth_waiting(const struct ns__tree *t, cg_err why)
+{
+    bool passing =
+        why == CG_ECONNREFUSED || why == CG_ECONNRESET || why == CG_ELINKDOWN || why == CG_EAGAIN;
+    return passing && strcmp(t->node, t->ns->self) != 0 &&
+           now_ns(t->ns) - t->dialled_ns < (uint64_t)NS_FIRST_MS * 1000000;
+}
+
 static void on_state(void *ctx, enum ninep_client_state st, bool resumed, cg_err why,
                      const char *detail)
 {
@@ -201,7 +211,8 @@ static void on_state(void *ctx, enum ninep_client_state st, bool resumed, cg_err
     } else if (st == NINEP_DEAD) {
         end_session(t);
         failed(t, why, detail);
-    } else if (st == NINEP_DOWN && why != CG_OK && t->state == NS__TREE_STARTING) {
+    } else if (st == NINEP_DOWN && why != CG_OK && t->state == NS__TREE_STARTING &&
+               !worth_waiting(t, why)) {
         failed(t, why, detail);
     }
 }
@@ -248,6 +259,7 @@ cg_err ns__dial(struct ns__tree *t, struct cg_errbuf *eb)
     };
     ns__tree_end(t);
     t->state = NS__TREE_STARTING;
+    t->dialled_ns = now_ns(t->ns);
     if (!ns__passes(t->ns, t->node, t->service)) {
         return cg_fail(eb, CG_EPERM, "chdev keeps this namespace from that service");
     }
