@@ -6,6 +6,7 @@
 import collections
 import contextlib
 import os
+import random
 import re
 import resource
 import signal
@@ -121,6 +122,13 @@ def gate_killed(cell):
     fine("checksums are equal", a.do("cmp /src /back", 90))
     said = b.end(90).out
     check("no append failed meanwhile", not lines_ok("gates killed under an appender", cell, said, "gated"))
+    a.do("echo seen >/n/beta/first")
+    looks = []
+    for _ in range(4):
+        os.kill(cell.pid("beta", "gate"), signal.SIGKILL)
+        looks.append(cell.run("gamma", "cat /n/beta/first || why"))
+    check("the first look at a node whose gate has just died waits for the next one", all(r.stdout == "seen\n" for r in looks),
+          [(r.stdout, r.stderr) for r in looks])
     a.do("rm -f /src /back /n/beta/copy", 60)
 
 
@@ -273,6 +281,53 @@ def no_descriptors(cell):
     fine("with descriptors again all is there", a.do("for i in $(seq 60); do cat /n/beta/many/$i; done | tail -1"), "60")
 
 
+def no_memory(cell):
+    """Memory that a server may not have: its answers say so, and with memory again it works."""
+    a = cell.shell()
+    a.do("head -c 8000000 /dev/urandom >/n/beta/heavy; for i in $(seq 40); do head -c 200000 /dev/zero >/n/beta/heavy.$i; done", 60)
+    pid = cell.pid("beta", "hostfs")
+    old = resource.prlimit(pid, resource.RLIMIT_DATA)
+    with open(f"/proc/{pid}/status") as f:
+        used = int(re.search(r"VmData:\s+(\d+)", f.read())[1]) << 10
+    resource.prlimit(pid, resource.RLIMIT_DATA, (used, old[1]))
+    a.begin("for i in $(seq 40); do cksum /n/beta/heavy.$i >/dev/null & done; wait; cksum /n/beta/heavy; why")
+    time.sleep(1)
+    resource.prlimit(pid, resource.RLIMIT_DATA, old)
+    r = a.end(60)
+    check("without memory a server delays or refuses, and says why", r.status == 0 and ("memory" in r.out or "heavy" in r.out), r)
+    fine("with memory again all is there", a.do("cat /n/beta/heavy.* | wc -c", 60), str(40 * 200000))
+    check("it did not die of it", cell.pid("beta", "hostfs") == pid)
+    r = a.do("head -c 400000000 /dev/zero >/tmp/full; why; rm -f /tmp/full; echo after >/tmp/after; cat /tmp/after", 90)
+    check("ramfs that is full says so", "No space left" in r.out and "ramfs is full" in r.out and r.out.endswith("after"), r)
+    r = a.do("v=$(head -c 65000 /dev/zero | tr '\\0' x); i=0; while [ $i -lt 1500 ] && echo \"$v\" >/env/big.$i; do i=$((i+1)); done; why; "
+             "rm -f /env/big.*; echo v >/env/after; cat /env/after", 90)
+    check("env that is full says so", "environment is full" in r.out and r.out.endswith("v"), r.out[-300:])
+
+
+def any_killed(cell):
+    """Any component of any node, at any moment, under load: what was said to be done is done, once."""
+    seed = int(os.environ.get("COGNU_SEED", "0")) or int.from_bytes(os.urandom(3), "little")
+    print(f"# replay with COGNU_SEED={seed}", flush=True)
+    chance = random.Random(seed)
+    a, b, c = cell.shell(), cell.shell(), cell.shell("gamma")
+    a.begin("python3 /appender.py /n/beta/any 600 0.02")
+    b.begin("for i in $(seq 30); do head -c 300000 /dev/urandom >/tmp/some && cp /tmp/some /n/gamma/tmp/some && "
+            "cmp /tmp/some /n/gamma/tmp/some || echo trouble; sleep 0.2; done")
+    c.begin("for i in $(seq 200); do ls /n/alpha/ /n/beta/ >/dev/null; cat /n/beta/any >/dev/null; sleep 0.05; done")
+    names = ("hostfs", "ramfs", "env", "srv", "proc", "net", "dev", "log", "metrics", "factotum", "gate", "fuse")
+    for _ in range(30):
+        time.sleep(chance.uniform(0.05, 0.6))
+        node, name = chance.choice(list(ADDRESS)), chance.choice(names)
+        with contextlib.suppress(ProcessLookupError, RuntimeError):
+            os.kill(cell.pid(node, name), signal.SIGKILL)
+    lines_ok("thirty kills of anything anywhere", cell, a.end(120).out, "any")
+    check("copies meanwhile end", (r := b.end(120)).status == 0, r)
+    check("and listings", (r := c.end(120)).status == 0, r)
+    for node in ADDRESS:
+        r = cell.run(node, "echo alive >/tmp/alive; cat /tmp/alive /n/alpha/home/../appender.py >/dev/null && ls /n/beta /n/gamma >/dev/null && echo fine")
+        check(f"{node} is whole", "fine" in r.stdout, (r.stdout, r.stderr))
+
+
 # ---- who may not ----
 
 
@@ -411,8 +466,8 @@ def gone(cell):
     check("no interface is left", not any(n.startswith(("to-", "cell0")) for n in os.listdir("/sys/class/net")))
 
 
-PARTS = [hostfs_killed, others_killed, gate_killed, stopped, link_down, node_killed, moved, disk_full, no_descriptors,
-         strangers, wire_is_dark, escapes, adapter_killed]
+PARTS = [hostfs_killed, others_killed, gate_killed, stopped, link_down, node_killed, moved, disk_full, no_descriptors, no_memory,
+         strangers, wire_is_dark, escapes, adapter_killed, any_killed]
 
 
 def main():
