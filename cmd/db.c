@@ -281,16 +281,20 @@ static bool report(void)
     return true;
 }
 
+/* Until it is stopped. A request has its time; what it asked for goes on. */
 static bool wait_for(const char *word)
 {
-    if (order(word)) {
-        return true;
+    while (!order(word)) {
+        if (interrupted) {
+            interrupted = 0;
+            return order("stop") || complain("stop");
+        }
+        if (errno != ETIMEDOUT && errno != ETIME) {
+            return complain(word);
+        }
+        word = "waitstop";
     }
-    if (!interrupted) {
-        return complain(word);
-    }
-    interrupted = 0;
-    return order("stop") || complain("stop");
+    return true;
 }
 
 /* One instruction; a breakpoint in its place is lifted meanwhile. */

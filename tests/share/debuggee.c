@@ -2,6 +2,7 @@
  * pointers. */
 #include <stdio.h>
 #include <time.h>
+#include <unistd.h>
 
 volatile long counter = 1, limit = 1L << 40;
 int leaf(int n);
@@ -21,6 +22,7 @@ int middle(int n)
 int main(void)
 {
     const struct timespec pause = {.tv_nsec = 20000000};
+    alarm(60); /* should nobody end it */
     while (counter < limit) {
         middle(1);
         nanosleep(&pause, NULL);
