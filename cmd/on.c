@@ -150,6 +150,19 @@ static void own_namespace(void)
     cg_free(text);
 }
 
+/* A namespace without these files, a small one or one that covers /mnt, has nothing to lend by. */
+static bool may_lend(void)
+{
+    static const char *const files[] = {"/mnt/export/clone", "/mnt/factotum/sign",
+                                        "/mnt/gate/roster"};
+    for (size_t i = 0; i < CG_COUNT(files); i++) {
+        if (access(files[i], F_OK) != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* Our own tree at the other side's /mnt/term: an export that ends with us, and a ticket for it that
  * only the other node's user can use. */
 static void lend_tree(const char *node)
@@ -389,7 +402,7 @@ int main(int argc, char **argv)
     if (same) {
         own_namespace();
     }
-    if (lend && strchr(argv[optind], '/') == NULL) {
+    if (lend && strchr(argv[optind], '/') == NULL && may_lend()) {
         lend_tree(argv[optind]);
     }
     block_signals();

@@ -235,6 +235,7 @@ def on_term(cell):
     check("sees it no more when the command has ended", out == "" and "Stale" in err, (out, err))
     check("nothing of it is left", cell.run("alpha", "cat /mnt/export/exports").stdout == "")
     fine("the environment is the caller's", a.do("OT=x on beta sh -c 'echo $OT $COGNU_NS_MORE.'"), "x .")
+    fine("who covers /mnt lends nothing, and commands run", a.do("newns sh -c 'bind /tmp /mnt; on beta hostname; on beta ls /mnt/term 2>&1'; true"), "beta")
     b.do("mkdir -p /ot")
     fine("it begins in the folder of the same name", a.do("on beta pwd"), "/ot")
     a.begin("on beta sleep 60")
