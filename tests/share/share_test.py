@@ -297,7 +297,7 @@ def debugger(cell):
     """db, on a process of another node: only that node's files are used."""
     a, b = cell.shell(), cell.shell("beta")
     shutil.copy(os.path.join(rig.BUILD, "test", "share_debuggee"), cell.root("beta", "debuggee"))
-    pid = until(lambda: b.do("[ -x /debuggee ] && { /debuggee >/debuggee.out & until grep -q debuggee /proc/$!/comm; do sleep 0.1; done; echo $!; }").out.strip(), 10)
+    pid = until(lambda: b.do("[ -x /debuggee ] && { /debuggee >/debuggee.out & for i in $(seq 50); do grep -q debuggee /proc/$!/comm && break; sleep 0.1; done; echo $!; }").out.strip(), 10)
     db = f"db -c '%s' beta/{pid}"
     fine("a breakpoint by name", a.do(db % "break leaf; go"), "breakpoint at leaf")
     got = a.do(db % "break leaf; go; where")
