@@ -356,6 +356,61 @@ static void not_cached(void **state)
     ns_close(user.ns, f);
 }
 
+static struct ninep_req *held_read;
+
+static void hold_read(struct ninep_req *r)
+{
+    if (r->type == NINEP_TREAD) {
+        held_read = r;
+    } else {
+        big_request(r);
+    }
+}
+
+static void ended(void *aux, cg_err e, const void *data, size_t len, const char *detail)
+{
+    (void)data;
+    (void)len;
+    outcome(aux, e, detail);
+}
+
+/* Who reads what somebody will say one day waits for it; for a link that is down not that long. */
+static void streams_have_no_deadline(void **state)
+{
+    (void)state;
+    struct ns_file *f;
+    static struct ninep_ops ops; /* the server outlives this */
+    ops = big_ops;
+    ops.read = hold_read;
+    t_serve_ops(&world, "alpha!stream", &ops);
+    assert_int_equal(t_ctl(&user, "mount .!stream /stream"), CG_OK);
+    big_type = NINEP_QTYPE_STREAM;
+    assert_int_equal(t_open(&user, "/stream/big", NINEP_OPEN_READ, &f, NULL), CG_OK);
+    struct outcome o = {0};
+    ns_read(user.ns, f, 0, 4, ended, &o);
+    t_run(&world, 100 * second_ns);
+    assert_false(o.done);
+    big_request(held_read);
+    t_run(&world, second_ns);
+    assert_true(o.done);
+    assert_int_equal(o.e, CG_OK);
+
+    o.done = false;
+    ns_read(user.ns, f, 0, 4, ended, &o);
+    t_run(&world, second_ns);
+    struct sim_client *link = t_client(&user, 1);
+    link->server = NULL;
+    sim_link_cut(link->link);
+    t_run(&world, 25 * second_ns);
+    assert_false(o.done);
+    t_run(&world, 10 * second_ns);
+    assert_true(o.done);
+    assert_int_equal(o.e, CG_ELINKDOWN);
+    big_request(held_read);
+    big_type = 0;
+    ns_close(user.ns, f);
+}
+
 static void piece_is(struct ns_file *f, uint32_t i, uint8_t *piece)
 {
     size_t n;
@@ -637,6 +692,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(reads_ahead, setup, teardown),
         cmocka_unit_test_setup_teardown(larger_than_a_frame, setup, teardown),
         cmocka_unit_test_setup_teardown(not_cached, setup, teardown),
+        cmocka_unit_test_setup_teardown(streams_have_no_deadline, setup, teardown),
         cmocka_unit_test_setup_teardown(keeps, setup, teardown),
         cmocka_unit_test_setup_teardown(waits_for_kernel, setup, teardown),
         cmocka_unit_test_setup_teardown(many_names, setup, teardown),

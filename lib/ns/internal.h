@@ -329,6 +329,7 @@ struct ns_op {
     void *aux;
     uint64_t origin;
     bool starting, finished, canceled, expired;
+    bool endless; /* a read of a stream: it waits as long as the link is up, or is about to be */
     bool changes; /* it is not safe to begin again when the outcome is unknown */
     uint8_t retries;
     uint64_t trace;

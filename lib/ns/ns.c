@@ -101,13 +101,35 @@ void ns_free(struct ns *ns)
     cg_free(ns);
 }
 
+/* When a link has been down for as long as others wait, who waits without an end has waited enough.
+ */
+static void expire_endless(struct ns_op *op, uint64_t now, uint64_t *next)
+{
+    CG_LIST_EACH (it, &op->calls) {
+        struct ns__call *c = CG_CONTAINER(it, struct ns__call, link);
+        uint64_t end = c->tree->lost_ns + NS_DEADLINE_MS * UINT64_C(1000000);
+        if (c->tree->lost_ns == 0) {
+            continue;
+        }
+        if (end <= now) {
+            op->endless = false; /* once */
+            ns__note(op, CG_ELINKDOWN, "the link has been down for too long");
+            ninep_client_cancel(c->tree->client, c->handle);
+            return; /* op may be gone */
+        }
+        *next = *next == 0 || end < *next ? end : *next;
+    }
+}
+
 /* An operation whose calls are under way ends with them: they have its deadline. */
 static uint64_t expire_ops(struct ns *ns, uint64_t now)
 {
     uint64_t next = 0;
     CG_LIST_EACH (it, &ns->ops) {
         struct ns_op *op = CG_CONTAINER(it, struct ns_op, link);
-        if (op->deadline_ns && cg_list_empty(&op->calls) && !op->starting && !op->expired) {
+        if (op->endless) {
+            expire_endless(op, now, &next);
+        } else if (op->deadline_ns && cg_list_empty(&op->calls) && !op->starting && !op->expired) {
             if (op->deadline_ns <= now) {
                 op->expired = true;
                 ns__note(op, CG_ETIME, "no answer before the deadline");

@@ -304,6 +304,10 @@ static void read_step(struct ns_op *op)
     if (!ns__tree_up(op, o->tree) || (ns__cacheable(o) && !ns__caught_up(op, o))) {
         return;
     }
+    if (o->attr.id.type & NINEP_QTYPE_STREAM) {
+        op->endless = true;
+        op->deadline_ns = 0;
+    }
     bool direct = f->flags & NINEP_OPEN_DIRECT;
     if (ns__contents_ok(o) && !direct) {
         read_bytes(op, o->contents);
