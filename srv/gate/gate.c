@@ -215,6 +215,7 @@ static void on_clock(uv_timer_t *t)
     check_cell(g);
     link_check_all(g);
     peers_tick(g);
+    events_look(g);
 }
 
 /* ---- options */

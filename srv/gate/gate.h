@@ -37,8 +37,9 @@ enum {
     DRAIN_MS = 2000,            /* for last words to arrive */
     OFFERS_MAX = 64,
     LISTENS_MAX = 4,
-    INVITES_MAX = 16,      /* outstanding at once; they live in memory only */
-    TALK_EVERY_MS = 60000, /* rosters are compared that often even when nothing changed */
+    INVITES_MAX = 16,       /* outstanding at once; they live in memory only */
+    TALK_EVERY_MS = 60000,  /* rosters are compared that often even when nothing changed */
+    TALK_WATCHED_MS = 5000, /* while somebody reads events */
     RETRY_MS = 5000,
     RETRY_MS_MAX = 60000,
     USERS_OWN_MAX = 64, /* keys in this node's factotum */
@@ -187,6 +188,17 @@ void link_finish(struct link *l, cg_err e, const char *detail); /* calls done, o
 void link_check_all(struct gate *g);
 void link_set_deadline(struct link *l, uint64_t ms);
 
+/* ---- events */
+
+struct synth_handle;
+struct ninep_req;
+void events_look(struct gate *g); /* tells what has changed since the last look */
+bool events_watched(void);
+cg_err events_open(struct synth_handle *h, uint32_t flags, struct cg_errbuf *eb);
+void events_close(struct synth_handle *h);
+void events_read(struct synth_handle *h, struct ninep_req *r);
+void events_cancel(struct synth_handle *h, struct ninep_req *r);
+
 /* ---- relay */
 
 void relay_start(struct link *l);
@@ -240,6 +252,7 @@ cg_err cell_adopt(struct gate *g, const char *text, size_t len, const uint8_t ce
 
 struct peer *peer_get(struct gate *g, const uint8_t key[32]); /* made when new; NULL: no memory */
 void peer_reached(struct gate *g, const uint8_t key[32]);
+void peer_doubted(struct gate *g, const uint8_t key[32]); /* a link broke: is it there? */
 void peer_failed(struct gate *g, const uint8_t key[32], const char *why);
 void peers_tick(struct gate *g);
 void peers_free(struct gate *g);

@@ -335,10 +335,41 @@ def test_invitation_past_its_time_is_refused(w):
     assert c.key() not in w.a.roster()
 
 
+class Events:
+    """An open events file of a node: what it has told, read in the background."""
+
+    def __init__(self, node):
+        self.nine, self.text = Nine(node.path("gate9p")), ""
+        self.fid = self.nine.open("events", 0)
+        threading.Thread(target=self.run, daemon=True).start()
+
+    def run(self):
+        try:
+            while True:
+                self.text += self.nine.read(self.fid)
+        except (OSError, NineError, struct.error):
+            pass
+
+    def await_line(self, name, what, seconds=30):
+        wait("%s is told of as %s" % (name, what),
+             lambda: any(line.split()[1:3] == [name, what] for line in self.text.splitlines()), seconds)
+
+
 def test_a_third_node_is_told_to_all(w):
     c = w.nodes[-1]
+    events = Events(w.b)
+    events.await_line("a", "online")
     c.ctl("join " + w.a.ctl("invite", True).strip())
     wait("b hears of c", lambda: c.key() in w.b.roster(), 30)
+    events.await_line("c", "joined")
+    assert "c offline" not in events.text
+    c.kill("gate")
+    events.await_line("c", "offline")
+    c.start_gate()
+    events.text = ""
+    events.await_line("c", "online")
+    w.a.ctl("address c 127.0.0.1:%d" % c.port)
+    events.nine.close()
 
 
 def test_relay_carries_bytes_and_names_the_peer(w):

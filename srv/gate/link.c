@@ -187,6 +187,9 @@ void link_fail(struct link *l, cg_err e, const char *fmt, ...)
             peer_failed(l->gate, l->want, text);
         }
     }
+    if (l->state == LINK_RELAY) {
+        peer_doubted(l->gate, l->key);
+    }
     link_finish(l, e, text);
     tell(l, e, text);
     if (l->state == LINK_RELAY || l->net.fd < 0 || l->tls == NULL) {

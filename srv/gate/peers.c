@@ -1,7 +1,8 @@
 /* peers: what is known of each node, and with whom to compare rosters next.
  *
  * A node that has not yet been told the present roster is talked to at once, the others every
- * TALK_EVERY_MS; after a failure with growing pauses. A few talks at a time.
+ * TALK_EVERY_MS, or TALK_WATCHED_MS while somebody reads events; after a failure with growing
+ * pauses. A few talks at a time.
  */
 #include "gate.h"
 
@@ -37,6 +38,7 @@ void peer_reached(struct gate *g, const uint8_t key[32])
         p->reached = true;
         p->failed = false;
         p->why[0] = '\0';
+        events_look(g);
     }
 }
 
@@ -51,6 +53,16 @@ void peer_failed(struct gate *g, const uint8_t key[32], const char *why)
         p->failed = true;
         p->reached = false;
         snprintf(p->why, sizeof(p->why), "%s", why);
+        events_look(g);
+    }
+}
+
+void peer_doubted(struct gate *g, const uint8_t key[32])
+{
+    struct peer *p = cg_map_get(&g->peers, key);
+
+    if (p != NULL && p->retry_ms == 0) {
+        p->next_talk_ms = gate_now_ms();
     }
 }
 
@@ -62,7 +74,8 @@ static void talked(void *aux, cg_err e, const char *detail)
     p->talking = false;
     if (e != CG_OK) {
         p->retry_ms = p->retry_ms == 0 ? RETRY_MS : p->retry_ms * 2;
-        p->retry_ms = p->retry_ms > RETRY_MS_MAX ? RETRY_MS_MAX : p->retry_ms;
+        uint64_t most = events_watched() ? TALK_WATCHED_MS : RETRY_MS_MAX;
+        p->retry_ms = p->retry_ms > most ? most : p->retry_ms;
         p->next_talk_ms = gate_now_ms() + p->retry_ms;
     }
 }
@@ -77,7 +90,8 @@ static bool due(const struct gate *g, const struct peer *p)
     if (p->retry_ms == 0 && p->told != g->sealed_serial) {
         return true;
     }
-    return now_ms >= p->next_talk_ms;
+    uint64_t sooner_ms = events_watched() ? TALK_EVERY_MS - TALK_WATCHED_MS : 0;
+    return now_ms + (p->retry_ms == 0 ? sooner_ms : 0) >= p->next_talk_ms;
 }
 
 static uint32_t talking(const struct gate *g)

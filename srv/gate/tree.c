@@ -2,6 +2,7 @@
  *
  *   nodes   one line a node: NAME KEYHEX ADDRESS STATE SINCE_S [WHY]
  *           STATE: self, connected (links are up), reached, failed (WHY), unknown
+ *   events  how the nodes are, then, as it happens, who comes and goes (events.c)
  *   roster  the cell's public keys and names, as docs/security.md has them, without the signature
  *   status  this node, limits and counts; one line a link
  *   ctl     write one command; then read what it answers on the same open file:
@@ -25,7 +26,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { KIND_ROOT, KIND_NODES, KIND_STATUS, KIND_ROSTER, KIND_CTL, KINDS };
+enum { KIND_ROOT, KIND_NODES, KIND_STATUS, KIND_ROSTER, KIND_EVENTS, KIND_CTL, KINDS };
 enum { WORDS_MAX = 4, COMMAND_BYTES_MAX = 1024 };
 
 static struct gate *gate; /* the one of this process */
@@ -383,6 +384,13 @@ static const struct synth_kind kinds[KINDS] = {
     [KIND_NODES] = {.name = "nodes", .mode = S_IFREG | 0444, .text = nodes_text},
     [KIND_STATUS] = {.name = "status", .mode = S_IFREG | 0444, .text = status_text},
     [KIND_ROSTER] = {.name = "roster", .mode = S_IFREG | 0444, .text = roster_text},
+    [KIND_EVENTS] = {.name = "events",
+                     .mode = S_IFREG | 0444,
+                     .qtype = NINEP_QTYPE_STREAM,
+                     .open = events_open,
+                     .close = events_close,
+                     .read = events_read,
+                     .cancel = events_cancel},
     [KIND_CTL] = {.name = "ctl",
                   .mode = S_IFREG | 0600,
                   .qtype = NINEP_QTYPE_STREAM,
