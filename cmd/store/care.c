@@ -129,15 +129,39 @@ int verb_repair(int argc, char **argv)
         verb_fail(e, &eb, NULL);
     }
     verb_progress_end();
-    printf(opt.json ? "{\"packs_lost\":%llu,\"packs_rewritten\":%llu,\"objects_fetched\":%llu,"
+    printf(opt.json ? "{\"packs_mended\":%llu,\"packs_lost\":%llu,\"packs_rewritten\":%llu,"
+                      "\"objects_fetched\":%llu,"
                       "\"objects_missing\":%llu,\"refs_lost\":%llu,\"refs_found\":%llu}\n"
-                    : "%llu packs lost, %llu written anew, %llu objects fetched from the copy, "
+                    : "%llu packs mended by parity, %llu lost, %llu written anew, %llu objects "
+                      "fetched from the copy, "
                       "%llu missing still; "
                       "%llu snapshots lost, %llu found again\n",
-           (unsigned long long)r.packs_lost, (unsigned long long)r.packs_rewritten,
-           (unsigned long long)r.objects_fetched, (unsigned long long)r.objects_missing,
-           (unsigned long long)r.refs_lost, (unsigned long long)r.refs_found);
+           (unsigned long long)r.packs_mended, (unsigned long long)r.packs_lost,
+           (unsigned long long)r.packs_rewritten, (unsigned long long)r.objects_fetched,
+           (unsigned long long)r.objects_missing, (unsigned long long)r.refs_lost,
+           (unsigned long long)r.refs_found);
     return r.objects_missing || r.refs_lost ? 1 : 0;
+}
+
+/* Parity for packs that have none; the operand is how many blocks of every 16 may be lost. */
+int verb_parity(int argc, char **argv)
+{
+    struct store *s = verb_store(false);
+    struct cg_errbuf eb = {0};
+    uint64_t packs = 0;
+    uint32_t lost = argc && argv[0][0] >= '1' && argv[0][0] <= '8' && !argv[0][1]
+                        ? (uint32_t)(argv[0][0] - '0')
+                    : argc ? 0
+                           : 1;
+    cg_err e = store_parity(s, lost, &verb_progress, &packs, &eb);
+    if (e) {
+        verb_fail(e, &eb, NULL);
+    }
+    verb_progress_end();
+    if (!opt.quiet) {
+        printf("parity made for %llu packs\n", (unsigned long long)packs);
+    }
+    return 0;
 }
 
 /* ---- stats ---- */

@@ -14,7 +14,7 @@ static const struct cmd cmd = {
     .usage = "[-s STORE] init | put NAME PATH... | get SNAPSHOT[:PATH] DEST\n"
              "[-s STORE] ls [SNAPSHOT[:PATH]] | cat SNAPSHOT:PATH | find PATTERN [SNAPSHOT]\n"
              "[-s STORE] snap [NAME] | drop SNAPSHOT... | keep [NAME] | collect\n"
-             "[-s STORE] check | scrub | repair | copy TO [SNAPSHOT...] | stats\n"
+             "[-s STORE] check | scrub | repair | parity [N] | copy TO [SNAPSHOT...] | stats\n"
              "[-s STORE] passphrase | dump WHAT | serve\n"
              "[-s STORE] mount DIR | history PATH [NAME] | diff SNAPSHOT[:PATH] SNAPSHOT[:PATH]",
     .about = "snapshots of trees in a content-addressed, encrypted store",
@@ -29,16 +29,27 @@ struct verb {
 };
 
 static const struct verb verbs[] = {
-    {"init", verb_init, 0, 0},     {"put", verb_put, 2, 1 << 20},
-    {"get", verb_get, 2, 2},       {"ls", verb_ls, 0, 1},
-    {"cat", verb_cat, 1, 1},       {"find", verb_find, 1, 2},
-    {"snap", verb_snap, 0, 1},     {"drop", verb_drop, 1, 1 << 20},
-    {"keep", verb_keep, 0, 1},     {"collect", verb_collect, 0, 0},
-    {"check", verb_check, 0, 0},   {"scrub", verb_scrub, 0, 0},
-    {"repair", verb_repair, 0, 0}, {"copy", verb_copy, 1, 1 << 20},
-    {"stats", verb_stats, 0, 0},   {"passphrase", verb_passphrase, 0, 0},
-    {"dump", verb_dump, 1, 2},     {"serve", verb_serve, 0, 0},
-    {"mount", verb_mount, 1, 1},   {"history", verb_history, 1, 2},
+    {"init", verb_init, 0, 0},
+    {"put", verb_put, 2, 1 << 20},
+    {"get", verb_get, 2, 2},
+    {"ls", verb_ls, 0, 1},
+    {"cat", verb_cat, 1, 1},
+    {"find", verb_find, 1, 2},
+    {"snap", verb_snap, 0, 1},
+    {"drop", verb_drop, 1, 1 << 20},
+    {"keep", verb_keep, 0, 1},
+    {"collect", verb_collect, 0, 0},
+    {"check", verb_check, 0, 0},
+    {"scrub", verb_scrub, 0, 0},
+    {"repair", verb_repair, 0, 0},
+    {"parity", verb_parity, 0, 1},
+    {"copy", verb_copy, 1, 1 << 20},
+    {"stats", verb_stats, 0, 0},
+    {"passphrase", verb_passphrase, 0, 0},
+    {"dump", verb_dump, 1, 2},
+    {"serve", verb_serve, 0, 0},
+    {"mount", verb_mount, 1, 1},
+    {"history", verb_history, 1, 2},
     {"diff", verb_diff, 2, 2},
 };
 

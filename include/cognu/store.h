@@ -335,6 +335,7 @@ cg_err store_scrub(const struct store_io *io, uint64_t *cursor, uint64_t budget_
                    struct store_checked *out, struct cg_errbuf *eb);
 
 struct store_repaired {
+    uint64_t packs_mended; /* by their parity */
     uint64_t packs_lost, packs_rewritten, objects_fetched;
     uint64_t objects_missing; /* that edges lead to still */
     uint64_t refs_lost,
@@ -354,6 +355,11 @@ struct store_copied {
  * lacks, each object checked. Between domains contents are cut and scored anew. */
 cg_err store_copy(struct store *src, struct store_writer *dst, const struct store_refinfo *ref,
                   const struct store_progress *p, struct store_copied *out, struct cg_errbuf *eb);
+
+/* Parity for packs that have none: one file beside each, that mends up to lost (1..8) of every 16
+ * blocks. */
+cg_err store_parity(struct store *s, uint32_t lost, const struct store_progress *p, uint64_t *packs,
+                    struct cg_errbuf *eb);
 
 struct store_stats {
     uint64_t packs, pack_bytes, live_bytes /* before compression */, raw_bytes, runs, entries,

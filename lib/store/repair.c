@@ -72,6 +72,16 @@ static cg_err examine_pack(struct repair *r, uint32_t id, struct cg_errbuf *eb)
     struct cg_errbuf why = {0};
     uint64_t damaged = 0, objects = 0;
     cg_err e = pack_walk(r->s, id, true, true, count_objects, &objects, &v, &damaged, &why);
+    bool mended = false;
+    if ((e && e != CG_ENOMEM) || damaged || !v.whole) {
+        parity_mend(r->s, id, &mended);
+    }
+    if (mended) {
+        reportf(r->report, r->aux, "packs/%08x: mended by its parity", id);
+        r->out->packs_mended++;
+        damaged = objects = 0;
+        e = pack_walk(r->s, id, true, true, count_objects, &objects, &v, &damaged, &why);
+    }
     if (e == CG_ENOMEM) {
         return e;
     }

@@ -617,6 +617,11 @@ cg_err rewrite_packs(struct store_writer *w, const struct store_progress *p,
 /* Numbers of the pack files that are there, in order; the caller frees them. */
 cg_err pack_list(const struct store_io *io, uint32_t **ids, size_t *count, struct cg_errbuf *eb);
 
+/* ---- parity.c ---- */
+
+/* Mends a pack by its parity; CG_ENOENT: it has none. */
+cg_err parity_mend(struct store *s, uint32_t pack, bool *mended);
+
 /* ---- survey.c: what packs hold, shared by rewriting, check and repair ---- */
 
 struct seen { /* an object in a pack */

@@ -140,6 +140,13 @@ check append_only bash -c "! comm -23 '$top/files' '$top/files2' | grep -q ."
 
 check foreign_pack bash -c "cp '$top'/s2/packs/* '$top/f'; n=\$(ls '$top/s/packs' | tail -1); cp '$top/s/packs/'\$n '$top/keep'
     cp '$top/f' '$top/s/packs/'\$n; ! '$build/commands/store' -q check; cp '$top/keep' '$top/s/packs/'\$n; '$build/commands/store' -q check"
+check parity store -s "$top/s3" parity 2
+big=$(ls -S "$top/s3/packs" | head -1)
+cp "$top/s3/packs/$big" "$top/whole"
+dd if=/dev/zero of="$top/s3/packs/$big" bs=1 seek=2000 count=70000 conv=notrunc 2> /dev/null
+check damage_is_seen bash -c "! '$build/commands/store' -q -s '$top/s3' scrub"
+check parity_mends store -s "$top/s3" repair
+check parity_same cmp "$top/whole" "$top/s3/packs/$big"
 # A pack lost, the index gone, the newest state damaged: all comes back from the packs that are left and the copy.
 rm "$top/s/packs/$(ls "$top/s/packs" | head -1)" "$top"/s/index/*
 check repair_needed bash -c "! '$build/commands/store' -q check"
