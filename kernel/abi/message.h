@@ -17,16 +17,16 @@
 #ifndef KERNEL_MESSAGE_H
 #define KERNEL_MESSAGE_H
 
+/* By division and sums, which the prover knows; compilers make shifts of them. */
 #define TAG_NATIVE       0x8000000000000000ULL
-#define TAG_LABEL(tag)   ((uint32_t)((tag)&0xffffffffULL))
-#define TAG_WORDS(tag)   ((uint32_t)(((tag) >> 32) & 0x3ffULL))
-#define TAG_HANDLES(tag) ((uint32_t)(((tag) >> 42) & 3ULL))
-#define TAG_CODE(tag)    ((uint32_t)(((tag) >> 56) & 0x7fULL))
+#define TAG_LABEL(tag)   ((uint32_t)((tag) % 0x100000000ULL))
+#define TAG_WORDS(tag)   ((uint32_t)((tag) / 0x100000000ULL % 0x400U))
+#define TAG_HANDLES(tag) ((uint32_t)((tag) / 0x40000000000ULL % 4U))
+#define TAG_CODE(tag)    ((uint32_t)((tag) / 0x100000000000000ULL % 0x80U))
 #define TAG_MESSAGE      0x000003ff7fffffffULL /* what of a tag reaches the receiver */
-/* Products, not shifts: they are what the prover can bound. */
 #define TAG(code, label, words, handles)                                                           \
-    (((uint64_t)(code)*0x100000000000000ULL) | ((uint64_t)(handles)*0x40000000000ULL) |            \
-     ((uint64_t)(words)*0x100000000ULL) | (uint64_t)(label))
+    ((uint64_t)(code)*0x100000000000000ULL + (uint64_t)(handles)*0x40000000000ULL +                \
+     (uint64_t)(words)*0x100000000ULL + (uint64_t)(label))
 #define HANDLE_PACKED(extra, k) ((uint32_t)(((extra) >> ((k)*HANDLE_BITS)) & 0x1fffffULL))
 #define LABEL_FAULT             0x80000000U
 #define LABEL_SIGNAL            LABEL_FAULT /* not a message: the badge is a notification's word */

@@ -192,15 +192,20 @@ void slow_syscall(uint32_t t)
     if ((tag & TAG_NATIVE) != 0) {
         syscall(t, TAG_CODE(tag));
     } else {
-        fault_syscall(t);
+        fault_tell(t, FAULT_SYSCALL);
     }
     schedule();
 }
 
 void entry_fault(uint64_t vector, uint64_t code, uint64_t address)
 {
+    uint32_t t = current;
+    uint32_t fault = fault_note(t, vector, code, address);
+    if (fast_tell(t, fault)) {
+        return;
+    }
     schedule_enter();
-    fault_exception(current, vector, code, address);
+    fault_tell(t, fault);
     schedule();
 }
 

@@ -5,6 +5,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* A fault of the running thread, of the kind that needs no clock; false: nothing is done. */
+bool fast_tell(uint32_t t, uint32_t fault);
+
 /* A foreign system call, or the answer to one, of the kind that needs no clock; false: nothing is
  * done. */
 bool fast_fault(uint32_t t);

@@ -27,7 +27,7 @@
 static uint32_t fast_call(uint32_t t)
 {
     uint32_t k = t_cnode[t];
-    uint32_t handle = (uint32_t)(t_reg[t_row(t) + R_HANDLE] & 0xffffffffULL);
+    uint32_t handle = (uint32_t)(t_reg[t_row(t) + R_HANDLE] % 0x100000000ULL);
     uint32_t s;
     if (handle >= k_count[k]) {
         return NIL;
@@ -52,7 +52,7 @@ void entry_syscall(void)
 {
     uint32_t t = current;
     uint64_t tag = t_reg[t_row(t) + R_TAG];
-    uint32_t upper = (uint32_t)(tag >> 32);
+    uint32_t upper = (uint32_t)(tag / 0x100000000ULL);
     uint32_t to = NIL;
     uint32_t words = 0;
     if (upper >= FAST_CALL && upper <= FAST_CALL + MSG_WORDS_REGS) {

@@ -116,8 +116,8 @@ static inline uint32_t fast_return(uint32_t t, uint32_t state)
 {
     uint32_t k = t_cnode[t];
     uint64_t handles = t_reg[t_row(t) + R_HANDLE];
-    uint32_t handle = (uint32_t)(handles & 0xffffffffULL);
-    uint32_t reply = (uint32_t)(handles >> 32);
+    uint32_t handle = (uint32_t)(handles % 0x100000000ULL);
+    uint32_t reply = (uint32_t)(handles / 0x100000000ULL);
     uint32_t s;
     uint32_t o;
     uint32_t e;

@@ -1,5 +1,6 @@
-/* The fast path for foreign system calls: from the thread to its personality, when that waits and
- * has no time of its own, and the answer, when the thread goes on. Conditions as in fast.c.
+/* The fast path for foreign system calls and faults: from the thread to its handler, when that
+ * waits and has no time of its own, and the answer, when the thread goes on. Conditions as in
+ * fast.c.
  */
 #include "abi/message.h"
 #include "object/entry.h"
@@ -9,14 +10,14 @@
 
 #define CODE_REPLY_RECEIVE (0x80U | SYS_REPLY_RECEIVE)
 
-static bool fast_foreign(uint32_t t)
+bool fast_tell(uint32_t t, uint32_t fault)
 {
     uint32_t s = THREAD_SLOT(t, ROLE_FAULT);
     uint32_t to = s_type[s] == OBJ_ENDPOINT ? fast_lend(t, s, THREAD_HANDLED) : NIL;
     if (to == NIL) {
         return false;
     }
-    t_fault[t] = FAULT_SYSCALL;
+    t_fault[t] = fault;
     t_badge[t] = s_badge[s];
     fault_message(t, to);
     t_state[to] = THREAD_READY;
@@ -44,7 +45,7 @@ bool fast_fault(uint32_t t)
 {
     uint64_t tag = t_reg[t_row(t) + R_TAG];
     if ((tag & TAG_NATIVE) == 0) {
-        return fast_foreign(t);
+        return fast_tell(t, FAULT_SYSCALL);
     }
     return tag >> 56 == CODE_REPLY_RECEIVE && fast_answer(t, tag);
 }

@@ -1,7 +1,6 @@
 /* Faults: see fault.h. */
 #include "object/fault.h"
 
-#include "abi/message.h"
 #include "object/endpoint.h"
 #include "object/slot.h"
 
@@ -23,17 +22,17 @@ static void fault_send(uint32_t t, uint32_t fault, uint32_t role)
     }
 }
 
-void fault_syscall(uint32_t t)
+void fault_tell(uint32_t t, uint32_t fault)
 {
-    fault_send(t, FAULT_SYSCALL, ROLE_FAULT);
+    fault_send(t, fault, ROLE_FAULT);
 }
 
-void fault_exception(uint32_t t, uint64_t vector, uint64_t code, uint64_t address)
+uint32_t fault_note(uint32_t t, uint64_t vector, uint64_t code, uint64_t address)
 {
     t_reg[t * T_REGS + R_FAULT_NUMBER] = vector;
     t_reg[t * T_REGS + R_FAULT_ADDRESS] = address;
     t_reg[t * T_REGS + R_FAULT_CODE] = code;
-    fault_send(t, vector == VECTOR_PAGE ? FAULT_PAGE : FAULT_EXCEPTION, ROLE_FAULT);
+    return vector == VECTOR_PAGE ? FAULT_PAGE : FAULT_EXCEPTION;
 }
 
 void fault_time(uint32_t t)
@@ -82,6 +81,13 @@ bool fault_answer(uint32_t t, uint32_t a)
     uint32_t to = a * T_REGS;
     if (t_fault[a] == FAULT_SYSCALL && words > 0) {
         t_reg[to + R_TAG] = t_reg[from];
+        /*@ loop invariant 1 <= k <= 7 && (k == 1 || k <= words);
+            loop invariant \forall integer j; 1 <= j < k ==>
+                t_reg[a * 32 + j] == \at(t_reg[t * 32 + 1 + j], Pre);
+            loop invariant \forall integer j; k <= j < 7 ==>
+                t_reg[a * 32 + j] == \at(t_reg[a * 32 + j], Pre);
+            loop assigns k, t_reg[a * 32 + 1 .. a * 32 + 6];
+            loop variant 7 - k; */
         for (uint32_t k = 1; k < 7 && k < words; k++) {
             t_reg[to + R_W0 + k - 1] = t_reg[from + k];
         }

@@ -9,20 +9,58 @@
 #ifndef KERNEL_FAULT_H
 #define KERNEL_FAULT_H
 
-#include <stdbool.h>
-#include <stdint.h>
+#include "abi/message.h"
+#include "object/thread.h"
 
-/* The running thread has made a system call that is not the kernel's, or a fault. */
-void fault_syscall(uint32_t t);
-void fault_exception(uint32_t t, uint64_t vector, uint64_t code, uint64_t address);
+/* Keeps what a fault of t is about; which FAULT_... it is. */
+/*@ requires is_thread(t);
+    assigns t_reg[t * 32 + 21 .. t * 32 + 23];
+    ensures t_reg[t * 32 + 21] == vector && t_reg[t * 32 + 22] == address &&
+        t_reg[t * 32 + 23] == code;
+    ensures \result == (vector == 14 ? FAULT_PAGE : FAULT_EXCEPTION); */
+uint32_t fault_note(uint32_t t, uint64_t vector, uint64_t code, uint64_t address);
+
+/* Sends the running thread's fault to its handler; without one it is stopped. */
+void fault_tell(uint32_t t, uint32_t fault);
 
 /* t runs on time that was lent, and that is used up: tells its handler, if it has one. */
 void fault_time(uint32_t t);
 
 /* What from, which is about a fault, has to tell goes to to. */
+/*@ requires is_thread(from) && is_thread(to) && from != to;
+    requires 0 < t_fault[from] < FAULTS;
+    assigns t_reg[to * 32 .. to * 32 + 11];
+    ensures t_reg[to * 32] == LABEL_FAULT + t_fault[from] + 10 * 0x100000000;
+    ensures t_reg[to * 32 + 11] == t_badge[from];
+    ensures t_reg[to * 32 + 8] == t_reg[from * 32 + R_RIP] &&
+        t_reg[to * 32 + 9] == t_reg[from * 32 + R_RSP] &&
+        t_reg[to * 32 + 10] == t_reg[from * 32 + R_RFLAGS];
+    ensures t_fault[from] == FAULT_SYSCALL ==> \forall integer k; 0 <= k < 7 ==>
+        t_reg[to * 32 + 1 + k] == t_reg[from * 32 + k];
+    ensures t_fault[from] != FAULT_SYSCALL ==> \forall integer k; 0 <= k < 3 ==>
+        t_reg[to * 32 + 1 + k] == t_reg[from * 32 + 21 + k];
+    ensures t_fault[from] != FAULT_SYSCALL ==> \forall integer k; 3 <= k < 7 ==>
+        t_reg[to * 32 + 1 + k] == 0; */
 void fault_message(uint32_t from, uint32_t to);
 
 /* t's message sets registers of a, which waits because of a fault. True when a goes on. */
+/*@ requires is_thread(t) && is_thread(a) && t != a;
+    assigns t_reg[a * 32 .. a * 32 + 20], t_fault[a];
+    ensures t_fault[a] == 0;
+    ensures \result <==> t_reg[t * 32] % 0x100000000 == 0;
+    ensures \let words = t_reg[t * 32] / 0x100000000 % 0x400;
+        (words > 7 ==> t_reg[a * 32 + R_RIP] == t_reg[t * 32 + 8] && t_reg[a * 32 + R_FULL] == 1) &&
+        (words <= 7 ==> t_reg[a * 32 + R_RIP] == \old(t_reg[a * 32 + R_RIP]) &&
+            t_reg[a * 32 + R_FULL] == \old(t_reg[a * 32 + R_FULL])) &&
+        t_reg[a * 32 + R_RSP] ==
+            (words > 8 ? t_reg[t * 32 + 9] : \old(t_reg[a * 32 + R_RSP])) &&
+        t_reg[a * 32 + R_RFLAGS] ==
+            (words > 9 ? t_reg[t * 32 + 10] : \old(t_reg[a * 32 + R_RFLAGS])) &&
+        t_reg[a * 32] == (\old(t_fault[a]) == FAULT_SYSCALL && words > 0 ? t_reg[t * 32 + 1]
+                                                                          : \old(t_reg[a * 32])) &&
+        (\forall integer k; 1 <= k < 7 ==> t_reg[a * 32 + k] ==
+            (\old(t_fault[a]) == FAULT_SYSCALL && k < words ? t_reg[t * 32 + 1 + k]
+                                                            : \old(t_reg[a * 32 + k]))); */
 bool fault_answer(uint32_t t, uint32_t a);
 
 #endif

@@ -1,7 +1,6 @@
 /* Messages: see message.h. */
 #include "object/message.h"
 
-#include "abi/message.h"
 #include "object/capability.h"
 #include "object/cnode.h"
 #include "object/fault.h"
@@ -120,6 +119,6 @@ void message_refuse(uint32_t t, uint32_t error, uint32_t argument, uint64_t limi
 
 void message_signal(uint32_t t, uint64_t bits)
 {
-    t_reg[t * T_REGS + R_TAG] = TAG(0, LABEL_SIGNAL, 0, 0);
+    t_reg[t * T_REGS + R_TAG] = LABEL_SIGNAL;
     t_reg[t * T_REGS + R_HANDLE] = bits;
 }

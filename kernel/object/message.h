@@ -9,6 +9,7 @@
 #ifndef KERNEL_MESSAGE_PASS_H
 #define KERNEL_MESSAGE_PASS_H
 
+#include "abi/message.h"
 #include "object/thread.h"
 
 #include <stdbool.h>
@@ -21,12 +22,22 @@ uint32_t message_check(uint32_t from, uint32_t to);
 void message_pass(uint32_t from, uint32_t to);
 
 /* What a system call answers that has nothing to tell. */
+/*@ requires is_thread(t);
+    assigns t_reg[t * 32];
+    ensures t_reg[t * 32] == 0; */
 void message_done(uint32_t t);
 
 /* What a refused system call answers: see abi/message.h. */
+/*@ requires is_thread(t) && error < ERRORS;
+    assigns t_reg[t * 32 .. t * 32 + 2];
+    ensures t_reg[t * 32] == error * 0x100000000000000 + 2 * 0x100000000;
+    ensures t_reg[t * 32 + 1] == argument && t_reg[t * 32 + 2] == limit; */
 void message_refuse(uint32_t t, uint32_t error, uint32_t argument, uint64_t limit);
 
 /* What t receives when a notification's bits are taken. */
+/*@ requires is_thread(t);
+    assigns t_reg[t * 32], t_reg[t * 32 + 11];
+    ensures t_reg[t * 32] == LABEL_SIGNAL && t_reg[t * 32 + 11] == bits; */
 void message_signal(uint32_t t, uint64_t bits);
 
 #endif

@@ -31,7 +31,13 @@ uint32_t notification_wait(uint32_t t, uint32_t n, bool wait);
 /* Gives t what is there of its bound notification. True when there was something. */
 bool notification_take(uint32_t t);
 
+/* n and t, neither bound, are bound to each other; what is there already is taken. */
 void notification_bind(uint32_t n, uint32_t t);
+/* n is bound. */
+/*@ requires n_links && is_notification(n) && n_thread[n] != NIL;
+    assigns t_notification[n_thread[n]], n_thread[n];
+    ensures n_links;
+    ensures n_thread[n] == NIL && t_notification[\old(n_thread[n])] == NIL; */
 void notification_unbind(uint32_t n);
 
 #endif
