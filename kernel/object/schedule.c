@@ -122,6 +122,15 @@ static void schedule_release(void)
     }
 }
 
+/* Sets the timer for the thread that runs from now on. */
+/*@ DUE(requires)
+    CONTEXTS(requires)
+    requires 0 <= current < T_MAX && 0 <= t_context[current] < C_MAX;
+    assigns running, timer_due;
+    ensures running == t_context[current];
+    ensures due_count > 0 ==> timer_due <= c_due[due_heap[1]];
+    ensures running != NIL ==> timer_due <= now + c_budget[running];
+    ensures running == NIL && due_count == 0 ==> timer_due == ARCH_NEVER; */
 static void schedule_timer(void)
 {
     uint64_t due = due_count > 0 ? c_due[due_heap[1]] : ARCH_NEVER;

@@ -109,12 +109,32 @@ void schedule_ready(uint32_t t);
     requires is_thread(t) && state <= THREAD_HANDLED;
     assigns t_state[t], t_next[t], t_prev[t], t_queue[t], t_next[t_prev[t]], t_prev[t_next[t]];
     assigns q_head[t_queue[t]], q_tail[t_queue[t]], ready_map, ready_top;
+    assigns e_cursor[0 .. E_MAX-1];
     QUEUES(ensures)
     READY(ensures)
-    ensures t_queue[t] == NIL && t_state[t] == state; */
+    ensures t_queue[t] == NIL && t_state[t] == state;
+    ensures \forall integer e; 0 <= e < E_MAX ==> e_cursor[e] ==
+        (\at(e_cursor[e], Pre) == t && \at(t_queue[t], Pre) == PRIORITIES + e + 1
+             ? \at(t_next[t], Pre) : \at(e_cursor[e], Pre)); */
 void schedule_leave(uint32_t t, uint32_t state);
 
 /* Something that t's readiness depends on has changed: its context, that one's refills. */
+/*@ QUEUES(requires)
+    READY(requires)
+    DUE(requires)
+    requires x_links;
+    requires is_thread(t) && (t_state[t] == THREAD_READY ==> t_queue[t] <= PRIORITIES);
+    assigns t_state[t], t_next[0 .. T_MAX-1], t_prev[0 .. T_MAX-1], t_queue[t];
+    assigns q_head[1 .. PRIORITIES], q_tail[1 .. PRIORITIES], ready_map, ready_top;
+    assigns t_order[0 .. T_MAX-1], e_cursor[0 .. E_MAX-1];
+    assigns due_heap[1 .. C_MAX-1], c_place[1 .. C_MAX-1], c_due[t_context[t]], due_count;
+    QUEUES(ensures)
+    READY(ensures)
+    DUE(ensures)
+    ensures t_state[t] == \old(t_state[t]);
+    ensures t_state[t] != THREAD_READY ==> t_queue[t] == \old(t_queue[t]);
+    ensures t_state[t] == THREAD_READY && t_queue[t] == NIL ==>
+        t == current || t_context[t] == NIL || waits_due(t_context[t]); */
 void schedule_again(uint32_t t);
 
 /* Budget and period of c from now on, and what that means for its thread. */
