@@ -53,8 +53,8 @@ tour: setup-check all ## what a newcomer would try, one line a claim; MUTATE=nam
 bench: setup-bench all ## figures beside the peers', one line each
 	@bench/run
 
-native: setup-native all ## the kernel in QEMU, with what its boot image holds; RUN=path/to/elf runs that static Linux program there
-	@tools/native $(RUN)
+native: setup-native all ## the kernel in QEMU, with what its boot image holds; RUN=path/to/elf ARGS='...' runs that static Linux program there
+	@tools/native $(if $(ARGS),--args='$(subst ','\'',$(ARGS))') $(RUN)
 
 native-check: setup-native all ## the tests that run as programs on the kernel; TESTS=prefix runs those
 	@tools/native --check --icount --image native_tests.img $(if $(TESTS),--append tests=$(TESTS))

@@ -40,10 +40,15 @@ const uint8_t *boot_file(const char *name, uint64_t *bytes)
 
 bool boot_option(const char *name, char *value, size_t size)
 {
+    return boot_option_at(name, 0, value, size);
+}
+
+bool boot_option_at(const char *name, unsigned number, char *value, size_t size)
+{
     const char *line = boot_info()->line;
     size_t n = strlen(name);
     while (*line) {
-        if (memcmp(line, name, n) == 0 && line[n] == '=') {
+        if (memcmp(line, name, n) == 0 && line[n] == '=' && number-- == 0) {
             size_t k = 0;
             for (line += n + 1; *line && *line != ' ' && k + 1 < size; line++) {
                 value[k++] = *line;

@@ -22,5 +22,7 @@ const uint8_t *boot_file(const char *name, uint64_t *bytes);
 /* The value of NAME=VALUE among the words of the command line, copied with a 0 at its end; false
  * when there is none. */
 bool boot_option(const char *name, char *value, size_t size);
+/* The same where there are several: of the one with the number, counted from 0. */
+bool boot_option_at(const char *name, unsigned number, char *value, size_t size);
 
 #endif

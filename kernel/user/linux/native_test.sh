@@ -54,6 +54,19 @@ one program_of_gcc_static_unoptimised gcc -O0 -static
 if command -v musl-gcc > /dev/null; then
     one program_of_musl_static musl-gcc -O2 -static
 fi
+# A program of Debian's as it is installed, with arguments.
+if [ "$(dpkg-query -W -f '${db:Status-Status}' busybox-static 2> /dev/null)" = installed ]; then
+    tools/native --deadline 60 --args='a-%s-b x' /bin/busybox printf > "$tmp/got" 2>&1
+    tools/native --deadline 60 --args='3 5' /bin/busybox seq >> "$tmp/got" 2>&1
+    if [ "$(tr '\n' ' ' < "$tmp/got")" = 'a-x-b 3 4 5 ' ]; then
+        echo "ok busybox_of_debian"
+        passed=$((passed + 1))
+    else
+        echo "FAIL busybox_of_debian; output:"
+        cat "$tmp/got"
+        failed=$((failed + 1))
+    fi
+fi
 # The shell of `make native`: a program reads a line that a driver in user space took from the serial line, and edited.
 mkfifo "$tmp/typed"
 tools/native --shell --deadline 60 < "$tmp/typed" > "$tmp/got" 2>&1 &

@@ -26,6 +26,7 @@ enum {
     SYS_getpid = 39,
     SYS_exit = 60,
     SYS_uname = 63,
+    SYS_fcntl = 72,
     SYS_readlink = 89,
     SYS_getuid = 102,
     SYS_getgid = 104,
@@ -60,6 +61,10 @@ enum {
 #define MAP_PRIVATE   0x02u
 #define MAP_FIXED     0x10u
 #define MAP_ANONYMOUS 0x20u
+#define F_GETFD       1
+#define F_SETFD       2
+#define F_GETFL       3
+#define O_RDWR        2
 #define PID           1
 #define IOV_MAX       1024u
 
@@ -235,6 +240,23 @@ static int64_t call_fstat(struct program *p, uint64_t fd, uint64_t at)
     return 0;
 }
 
+/* The descriptors of the terminal are open for reading and writing, and stay as they are. */
+static int64_t call_fcntl(const uint64_t a[6])
+{
+    if (a[0] > 2) {
+        return -EBADF;
+    }
+    switch (a[1]) {
+    case F_GETFD:
+    case F_SETFD:
+        return 0;
+    case F_GETFL:
+        return O_RDWR;
+    default:
+        return -EINVAL;
+    }
+}
+
 static int64_t call_uname(struct program *p, const uint64_t a[6])
 {
     static const char *const field[6] = {"Linux", "cognu", "6.1.0", "native", "x86_64", ""};
@@ -363,6 +385,8 @@ int64_t linux_call(struct program *p, uint64_t number, const uint64_t a[6])
     case SYS_readlink:
     case SYS_readlinkat:
         return -ENOENT;
+    case SYS_fcntl:
+        return call_fcntl(a);
     case SYS_uname:
         return call_uname(p, a);
     case SYS_clock_gettime:

@@ -4,7 +4,8 @@
 #include "elf.h"
 #include "personality.h"
 
-#define PAGE 4096ULL
+#define PAGE      4096ULL
+#define ARGUMENTS 16u
 
 enum {
     AT_NULL = 0,
@@ -67,36 +68,71 @@ static uint64_t push(struct stack *s, const void *bytes, uint64_t count)
     return s->at;
 }
 
+/* Pushes the arguments, the name first; their addresses, and how many. */
+static unsigned push_arguments(struct stack *s, const char *name, uint64_t at[ARGUMENTS])
+{
+    char text[128];
+    unsigned count = 1;
+    at[0] = push(s, name, strlen(name) + 1);
+    while (count < ARGUMENTS && boot_option_at("arg", count - 1, text, sizeof(text))) {
+        at[count] = push(s, text, strlen(text) + 1);
+        count++;
+    }
+    return count;
+}
+
+static void random_bytes(uint64_t random[2])
+{
+    uint32_t low, high;
+    __asm__ volatile("rdtsc" : "=a"(low), "=d"(high));
+    uint64_t tick = (uint64_t)high << 32 | low;
+    random[0] = tick * 0x9e3779b97f4a7c15ULL;
+    random[1] = tick * 0xd1342543de82ef95ULL + 1;
+}
+
 static uint64_t first_stack(struct program *p, const struct elf *elf, uint64_t base,
                             const char *name)
 {
     struct stack s = {.p = p, .at = LINUX_STACK};
-    uint64_t tick;
-    uint32_t low, high;
-    __asm__ volatile("rdtsc" : "=a"(low), "=d"(high));
-    tick = (uint64_t)high << 32 | low;
-    uint64_t random[2] = {tick * 0x9e3779b97f4a7c15ULL, tick * 0xd1342543de82ef95ULL + 1};
-    uint64_t name_at = push(&s, name, strlen(name) + 1);
+    uint64_t random[2], argument[ARGUMENTS], words[ARGUMENTS + 50];
+    unsigned n = 0, count = push_arguments(&s, name, argument);
     uint64_t home_at = push(&s, "HOME=/", 7);
     uint64_t path_at = push(&s, "PATH=/bin", 10);
     uint64_t platform_at = push(&s, "x86_64", 7);
+    random_bytes(random);
     s.at &= -16ULL;
     uint64_t random_at = push(&s, random, sizeof(random));
-    uint64_t words[] = {
-        1,         name_at,    0,           home_at,
-        path_at,   0,          AT_PHDR,     base + elf->headers,
-        AT_PHENT,  56,         AT_PHNUM,    elf->header_count,
-        AT_PAGESZ, PAGE,       AT_BASE,     0,
-        AT_FLAGS,  0,          AT_ENTRY,    base + elf->entry,
-        AT_UID,    0,          AT_EUID,     0,
-        AT_GID,    0,          AT_EGID,     0,
-        AT_SECURE, 0,          AT_CLKTCK,   100,
-        AT_HWCAP,  0x078bfbff, AT_HWCAP2,   HWCAP2_FSGSBASE,
-        AT_RANDOM, random_at,  AT_PLATFORM, platform_at,
-        AT_EXECFN, name_at,    AT_NULL,     0,
+    const uint64_t rest[] = {
+        0,           home_at,
+        path_at,     0,
+        AT_PHDR,     base + elf->headers,
+        AT_PHENT,    56,
+        AT_PHNUM,    elf->header_count,
+        AT_PAGESZ,   PAGE,
+        AT_BASE,     0,
+        AT_FLAGS,    0,
+        AT_ENTRY,    base + elf->entry,
+        AT_UID,      0,
+        AT_EUID,     0,
+        AT_GID,      0,
+        AT_EGID,     0,
+        AT_SECURE,   0,
+        AT_CLKTCK,   100,
+        AT_HWCAP,    0x078bfbff,
+        AT_HWCAP2,   HWCAP2_FSGSBASE,
+        AT_RANDOM,   random_at,
+        AT_PLATFORM, platform_at,
+        AT_EXECFN,   argument[0],
+        AT_NULL,     0,
     };
-    s.at -= (s.at - sizeof(words)) % 16;
-    return push(&s, words, sizeof(words));
+    _Static_assert(sizeof(rest) / 8 < 50, "the words have room");
+    words[n++] = count;
+    memcpy(&words[n], argument, count * 8ULL);
+    n += count;
+    memcpy(&words[n], rest, sizeof(rest));
+    n += sizeof(rest) / 8;
+    s.at -= (s.at - n * 8ULL) % 16;
+    return push(&s, words, n * 8ULL);
 }
 
 bool load_program(struct program *p, const uint8_t *file, uint64_t bytes, const char *name,

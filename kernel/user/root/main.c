@@ -24,12 +24,11 @@ _Noreturn void program_end(int status)
     }
 }
 
-/* Runs one file; returns its exit status. All that it used is free again afterwards. */
-static int run(const char *name)
+/* Runs one file, which the line names and gives its arguments; returns its exit status. All that it
+ * used is free again afterwards. */
+static int run_line(const char *line)
 {
-    char line[BOOT_LINE] = "run=";
     struct mark mark = holdings_mark(&holdings);
-    memcpy(line + 4, name, strlen(name) + 1);
     uint64_t requests = object_new(&holdings, OBJ_ENDPOINT);
     uint64_t parent = object_new(&holdings, OBJ_ENDPOINT);
     const struct component_plan plan = {
@@ -57,6 +56,13 @@ static int run(const char *name)
     }
     holdings_reset(&holdings, &mark);
     return (int)m.word[0];
+}
+
+static int run(const char *name)
+{
+    char line[BOOT_LINE] = "run=";
+    memcpy(line + 4, name, strlen(name) + 1);
+    return run_line(line);
 }
 
 static void start_driver(void)
@@ -155,7 +161,7 @@ int main(void)
     space_table(&holdings, &own, 1, COMPONENT_SCRATCH);
     start_driver();
     if (boot_option("run", name, sizeof(name))) {
-        return run(name);
+        return run_line(boot_info()->line);
     }
     print("Cognu, native: ");
     print_number(holdings.range[KIND_FRAME].count / 256);
