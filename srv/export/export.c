@@ -79,14 +79,6 @@ cg_err exports_start(const struct exports_config *c)
     return secure_dialer_new(&d, &dialer);
 }
 
-void exports_stop(void)
-{
-    uv_close((uv_handle_t *)&prepare, NULL);
-    uv_close((uv_handle_t *)&timer, NULL);
-    secure_dialer_free(dialer);
-    uv_run(config.loop, UV_RUN_DEFAULT);
-}
-
 /* ---- who may ---- */
 
 static cg_err load_roster(struct secure_roster *out, struct cg_errbuf *eb)
@@ -342,6 +334,23 @@ cg_err export_new(const char *name, bool read_only, const char *path, char *cons
         x->script = s;
     }
     return CG_OK;
+}
+
+/* The server is gone, and with it all fids: what is left are namespaces whose ends were not seen.
+ */
+void exports_stop(void)
+{
+    while (!cg_list_empty(&all)) {
+        struct export *x = CG_CONTAINER(all.next, struct export, link);
+        cg_assert(x->dead && x->ns);
+        ns_free(x->ns); /* its operations end first, and with them the last requests */
+        x->ns = NULL;
+        export_put(x);
+    }
+    uv_close((uv_handle_t *)&prepare, NULL);
+    uv_close((uv_handle_t *)&timer, NULL);
+    secure_dialer_free(dialer);
+    uv_run(config.loop, UV_RUN_DEFAULT);
 }
 
 cg_err exports_text(struct cg_str *out)
