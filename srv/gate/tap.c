@@ -74,8 +74,10 @@ void tap(struct link *l, bool to_net, const uint8_t *data, size_t len)
             len -= n;
             continue;
         }
-        uint32_t want = w->have < 5 ? 5 : sizeof w->head;
-        want = w->have >= 4 && size_of(w) < want ? size_of(w) : want;
+        /* First size and type, which every frame has; then the rest of the head, if there is one.
+         */
+        uint32_t size = w->have < 5 ? 5 : size_of(w);
+        uint32_t want = size < sizeof w->head ? size : sizeof w->head;
         size_t n = want - w->have < len ? want - w->have : len;
         memcpy(w->head + w->have, data, n);
         w->have += (uint32_t)n;
@@ -84,7 +86,7 @@ void tap(struct link *l, bool to_net, const uint8_t *data, size_t len)
         if (w->have < 5) {
             continue;
         }
-        uint32_t size = size_of(w);
+        size = size_of(w);
         if (size < 7 || size > NINEP_FRAME_BYTES_MAX) {
             w->blind = true;
         } else if (w->head[4] < NG_TYPES || w->have == size || w->have == sizeof w->head) {

@@ -95,6 +95,14 @@ static void other_bytes_are_left_alone(void **state)
     }
     assert_false(l->tap.way[0].blind);
     assert_int_equal(l->tap.way[0].skip + l->tap.way[0].have, 0);
+    for (uint8_t size = 0; size < 7; size++) { /* too short, a byte at a time */
+        memset(l, 0, sizeof *l);
+        const uint8_t frame[] = {size, 0, 0, 0, NINEP_TREAD, 0, 0, 0, 0, 0, 0, 0};
+        for (size_t i = 0; i < sizeof frame; i++) {
+            tap(l, true, frame + i, 1);
+        }
+        assert_true(l->tap.way[1].blind);
+    }
     assert_int_equal(steps(), before);
     free(l);
 }
