@@ -61,7 +61,9 @@ static int open_quietly(int dirfd, const char *name)
 cg_err walk_file(struct walk *w, int dirfd, const char *name, const struct stat *st,
                  struct store_entry *e, bool *out, struct cg_errbuf *eb)
 {
-    enum { BLOCK = 512 };
+    /* Times of files move in ticks of the kernel, 10 ms at most. A ctime that is off by one makes
+     * the next snapshot read the file again. */
+    enum { BLOCK = 512, TICK_NS = 20 * 1000 * 1000 };
     struct stat after;
     int err = 0, fd = open_quietly(dirfd, name);
     if (fd < 0) {
@@ -79,8 +81,9 @@ cg_err walk_file(struct walk *w, int dirfd, const char *name, const struct stat 
          after.st_mtim.tv_sec != st->st_mtim.tv_sec || after.st_ino != st->st_ino)) {
         meter_end(&w->meter);
         fprintf(stderr, "store: %s: changed while it was read\n", w->path.data);
-        e->ctime_ns =
-            e->ctime_ns ? e->ctime_ns - 1 : 1; /* so that the next snapshot reads it again */
+        e->ctime_ns -= 1;
+    } else if (e->ctime_ns + TICK_NS > (int64_t)cg_env_real.wall_ns(NULL)) {
+        e->ctime_ns -= 1; /* a change within the same tick of the clock would not show */
     }
     close(fd);
     if (!failed && err) {

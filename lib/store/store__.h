@@ -450,7 +450,6 @@ struct store {
     struct pack_in *pack;   /* open ones */
     uint64_t clock;
     struct load load;
-    struct fetcher *fetcher;     /* loads the next frame ahead; NULL: nobody does */
     bool older_state;            /* opened for repair, and the newest state is damaged or gone */
     struct store_writer *writer; /* the one that is open, whose objects are found too; or NULL */
 };

@@ -8,6 +8,10 @@
 #include <stdio.h>
 #include <string.h>
 
+enum {
+    RENEW_OBJECTS = 256
+}; /* a writer that finds everything there writes no frames, and keeps its lease too */
+
 static cg_err fail(struct store_writer *w, cg_err e)
 {
     w->failed = w->failed ? w->failed : e;
@@ -200,11 +204,12 @@ cg_err writer_put(struct store_writer *w, enum store_object kind, const void *da
     if (w->failed) {
         return cg_fail(eb, w->failed, "this writer failed before");
     }
-    if (w->mem.count >= MEMTABLE_ENTRIES_MAX) {
-        cg_err e = store_commit(w, NULL, 0, STORE_GOES_ON, eb);
-        if (e) {
-            return e;
-        }
+    cg_err e = w->counts.objects % RENEW_OBJECTS == 0 ? renew(w, eb) : CG_OK;
+    if (!e && w->mem.count >= MEMTABLE_ENTRIES_MAX) {
+        e = store_commit(w, NULL, 0, STORE_GOES_ON, eb);
+    }
+    if (e) {
+        return e;
     }
     scorer_score(w->s->scorer, kind, data, len, score);
     w->counts.objects++;
@@ -212,7 +217,7 @@ cg_err writer_put(struct store_writer *w, enum store_object kind, const void *da
     if (own && own->kind) {
         return CG_OK;
     }
-    cg_err e = index_has(w->s, score, &has, eb);
+    e = index_has(w->s, score, &has, eb);
     if (e || has) {
         return e ? fail(w, e) : CG_OK;
     }

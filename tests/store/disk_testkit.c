@@ -273,6 +273,9 @@ static cg_err d_read(void *ctx, void *file, uint64_t at, void *out, size_t len, 
 
 static void put_bytes(uint8_t **data, size_t *len, uint64_t at, const void *in, size_t n)
 {
+    if (n == 0) {
+        return;
+    }
     if (at + n > *len) {
         *data = realloc(*data, at + n);
         assert(*data);

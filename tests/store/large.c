@@ -126,7 +126,7 @@ static void read_all(struct store *s, const char *name, uint64_t from, uint64_t 
 static void drop(struct store *s, const char *name)
 {
     struct store_refinfo ref;
-    struct store_writer *w;
+    struct store_writer *w = NULL;
     struct store_collected c;
     struct cg_errbuf eb = {0};
     cg_err e = store_ref_get(s, name, &ref);

@@ -301,6 +301,42 @@ static void lost_lease(void **state)
     disk_free(d);
 }
 
+/* A writer that finds everything there, for longer than a lease lasts, keeps its lease. */
+static void nothing_new(void **state)
+{
+    (void)state;
+    struct disk *d = disk_new();
+    struct store_io io = disk_io(d);
+    struct store_writer *w;
+    struct cg_errbuf eb = {0};
+    struct store_score score;
+    struct shadow t;
+    uint64_t seed = kit_seed("nothing_new", 13);
+    shadow_random(&t, &seed);
+    assert_int_equal(kit_init(&io), CG_OK);
+    struct store *a = open_with_clock(&io), *b = open_with_clock(&io);
+    assert_int_equal(store_writer_open(a, "first", STORE_FAST, &w, &eb), CG_OK);
+    assert_int_equal(kit_put(w, &t, "x", STORE_FINAL), CG_OK);
+    store_writer_close(w);
+    assert_int_equal(store_refresh(b, &eb), CG_OK);
+    assert_int_equal(store_writer_open(b, "again", STORE_FAST, &w, &eb), CG_OK);
+    for (int minute = 0; minute < 20; minute++) {
+        clock_ns += 60ull * 1000000000u;
+        for (int i = 0; i < 16; i++) {
+            assert_int_equal(kit_tree(w, &t, &score, "y"), CG_OK);
+        }
+        struct store_collected c;
+        assert_int_equal(store_collect(a, false, NULL, &c, &eb),
+                         CG_OK); /* forgets leases that are over */
+    }
+    struct store_ref_change change = {.name = "y", .score = &score};
+    assert_int_equal(store_commit(w, &change, 1, STORE_FINAL, &eb), CG_OK);
+    store_writer_close(w);
+    store_close(a);
+    store_close(b);
+    disk_free(d);
+}
+
 /* Of two that change one reference from the same epoch one is told, and keeps what it put. */
 static void compare_and_swap(void **state)
 {
@@ -342,9 +378,8 @@ static void compare_and_swap(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(dying_chunks),
-        cmocka_unit_test(lost_lease),
-        cmocka_unit_test(compare_and_swap),
+        cmocka_unit_test(dying_chunks), cmocka_unit_test(lost_lease),
+        cmocka_unit_test(nothing_new),  cmocka_unit_test(compare_and_swap),
         cmocka_unit_test(model),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
