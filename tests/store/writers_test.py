@@ -18,7 +18,8 @@ import time
 BUILD = os.environ.get("COGNU_BUILD", "build")
 STORE = os.path.join(BUILD, "commands", "store")
 WRITERS = 3
-DEADLINE_S = 100
+DEADLINE_S = 100  # of one command
+ENOUGH_S = 45     # no new round after this: a loaded machine does fewer
 
 
 def make_tree(root, rnd):
@@ -35,7 +36,7 @@ class Cell:
     def __init__(self, top, seed, rounds):
         self.top, self.seed, self.rounds = top, seed, rounds
         self.failures, self.kills, self.collections, self.freed = [], 0, 0, 0
-        self.ends = time.monotonic() + DEADLINE_S
+        self.enough = time.monotonic() + ENOUGH_S
         self.working = threading.Event()
 
     def command(self, *words):
@@ -58,8 +59,7 @@ class Cell:
             shutil.rmtree(f"{self.top}/put{me}", ignore_errors=True)
             shutil.copytree(tree, f"{self.top}/put{me}")
             self.run("-q", "keep", "--last", "1", f"w{me}")
-            if time.monotonic() > self.ends:
-                self.failures.append("deadline")
+            if time.monotonic() > self.enough:
                 return
 
     def kill_one(self, me, tree, rnd):
