@@ -1,8 +1,8 @@
 /* exec: the files of the exec server (README.md); the jobs themselves are in job.c. */
-#include "allow.h"
 #include "job.h"
 
 #include <cognu/ninep_uv.h>
+#include <cognu/secure_allow.h>
 #include <cognu/synth.h>
 
 #include <stdlib.h>
@@ -54,7 +54,7 @@ static cg_err open_clone(struct synth_handle *h, uint32_t flags, struct cg_errbu
     (void)flags;
     struct job *j;
     char user[64];
-    cg_err e = allow_check(h->fid, user, eb);
+    cg_err e = allow_check(h->fid, "run commands", user, eb);
     if (e) {
         return e;
     }
@@ -259,45 +259,33 @@ static const struct synth_kind kinds[KINDS] = {
                      .text = text_of_status},
 };
 
-/* Takes our options out of argv; the rest is for the common main. */
-static bool take_options(int *argc, char **argv, const char **launch, struct allow_config *c)
+/* Takes --launcher out of argv; NULL: it has no value. */
+static const char *take_launcher(int *argc, char **argv)
 {
-    const struct {
-        const char *name;
-        const char **to;
-    } option[] = {{"--launcher", launch},
-                  {"--allow", &c->file},
-                  {"--factotum", &c->factotum},
-                  {"--key", &c->key},
-                  {"--roster", &c->roster}};
+    const char *launch = "";
     int kept = 1;
     for (int i = 1; i < *argc; i++) {
-        size_t o = 0;
-        while (o < CG_COUNT(option) && strcmp(argv[i], option[o].name) != 0) {
-            o++;
-        }
-        if (o == CG_COUNT(option)) {
+        if (strcmp(argv[i], "--launcher") != 0) {
             argv[kept++] = argv[i];
         } else if (++i < *argc) {
-            *option[o].to = argv[i];
+            launch = argv[i];
         } else {
-            return false;
+            return NULL;
         }
     }
     argv[kept] = NULL;
     *argc = kept;
-    return true;
+    return launch;
 }
 
 int main(int argc, char **argv)
 {
     static char *launcher[WORDS_MAX];
-    const char *launch = "", *roster = getenv("COGNU_ROSTER");
-    struct allow_config allow = {.key = "owner",
-                                 .roster = roster ? roster : "/var/lib/cognu/roster"};
+    struct allow_config allow;
     cg_log_init("exec");
-    bool good = take_options(&argc, argv, &launch, &allow);
-    char *words_of = cg_strdup(launch);
+    bool good = allow_take_options(&argc, argv, &allow);
+    const char *launch = take_launcher(&argc, argv);
+    char *words_of = launch ? cg_strdup(launch) : NULL;
     int words = good && words_of ? cg_tokenize(words_of, launcher, WORDS_MAX) : -1;
     if (words < 0) {
         cg_log(CG_ERROR_LEVEL, "an option has no value, or --launcher an open quote or too many "

@@ -4,6 +4,7 @@
 #include "debug.h"
 
 #include <cognu/ninep_uv.h>
+#include <cognu/secure_allow.h>
 #include <cognu/synth.h>
 #include <cognu/synth_host.h>
 #include <cognu/synth_stream.h>
@@ -12,6 +13,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -293,6 +295,40 @@ static cg_err write_signal(struct synth_handle *h, struct cg_span data, struct c
     return send_signal(h, signo, eb);
 }
 
+/* A process that forbids debuggers (it is not dumpable): its files here are root's, whoever it runs
+ * as. */
+static bool forbids(uint64_t pid)
+{
+    char text[4096], *line;
+    struct stat st;
+    uint32_t uid;
+    int fd = synth_host_open(pid, "status", O_RDONLY);
+    ssize_t n = fd < 0 || fstat(fd, &st) != 0 ? -1 : read(fd, text, sizeof text - 1);
+    if (fd >= 0) {
+        close(fd);
+    }
+    text[n > 0 ? n : 0] = '\0';
+    line = strstr(text, "\nUid:");
+    return !line || sscanf(line, "\nUid: %*u %u", &uid) != 1 || st.st_uid != uid;
+}
+
+/* May who opened h look into its process, and change it? To run a command is as much; so it is for
+ * those who may. Nobody is let into what holds keys, nor into init and this server. */
+static cg_err may_debug(struct synth_handle *h, struct cg_errbuf *eb)
+{
+    const uint64_t host_user = UINT64_C(1) << 63;
+    char user[64];
+    uint32_t uid;
+    if (h->id == 1 || (pid_t)h->id == getpid()) {
+        return cg_fail(eb, CG_EPERM, "init and proc itself are not debugged");
+    }
+    if (forbids(h->id)) {
+        return cg_fail(eb, CG_EPERM, "process %d forbids debuggers", (int)h->id);
+    }
+    bool own = uid_of(h->id, &uid) && h->fid->principal == (host_user | uid);
+    return own ? CG_OK : allow_check(h->fid, "debug processes", user, eb);
+}
+
 /* ctl's words for a process that a debugger holds mean more, and may wait. */
 static void write_ctl(struct synth_handle *h, struct ninep_req *r)
 {
@@ -300,11 +336,12 @@ static void write_ctl(struct synth_handle *h, struct ninep_req *r)
     struct cg_span data = r->t.write.data;
     char word[32];
     data.len -= data.len > 0 && data.data[data.len - 1] == '\n';
-    bool self = t->pid == 1 || (pid_t)t->pid == getpid();
-    if (!self && cg_span_str(data, word, sizeof word) && debug_ctl(t, t->pid, word, r)) {
+    bool known = cg_span_str(data, word, sizeof word);
+    cg_err e = known && strcmp(word, "attach") == 0 ? may_debug(h, &r->eb) : CG_OK;
+    if (!e && known && debug_ctl(t, t->pid, word, r)) {
         return;
     }
-    cg_err e = write_signal(h, r->t.write.data, &r->eb);
+    e = e ? e : write_signal(h, r->t.write.data, &r->eb);
     if (e) {
         ninep_respond(r, e);
     } else {
@@ -345,10 +382,8 @@ static cg_err open_host(struct synth_handle *h, const char *file, struct cg_errb
 static cg_err open_mem(struct synth_handle *h, uint32_t flags, struct cg_errbuf *eb)
 {
     (void)flags;
-    if (h->id == 1 || (pid_t)h->id == getpid()) {
-        return cg_fail(eb, CG_EPERM, "the memory of init and of proc itself is not shown");
-    }
-    return open_host(h, "mem", eb);
+    cg_err e = may_debug(h, eb);
+    return e ? e : open_host(h, "mem", eb);
 }
 
 static cg_err open_text(struct synth_handle *h, uint32_t flags, struct cg_errbuf *eb)
@@ -385,6 +420,12 @@ static void write_mem(struct synth_handle *h, struct ninep_req *r)
     } else {
         synth_wrote(r);
     }
+}
+
+static cg_err open_regs(struct synth_handle *h, uint32_t flags, struct cg_errbuf *eb)
+{
+    (void)flags;
+    return may_debug(h, eb);
 }
 
 static cg_err text_of_regs(struct synth_handle *h, struct cg_str *out, struct cg_errbuf *eb)
@@ -507,6 +548,7 @@ static const struct synth_kind kinds[KINDS] = {
                   .write = write_mem},
     [KIND_REGS] = {.parent = KIND_PROC,
                    .name = "regs",
+                   .open = open_regs,
                    .mode = S_IFREG | 0600,
                    .owner = owner_of,
                    .text = text_of_regs,
@@ -551,7 +593,19 @@ static const struct synth_kind kinds[KINDS] = {
 
 int main(int argc, char **argv)
 {
+    struct allow_config allow;
     cg_log_init("proc");
+    if (!allow_take_options(&argc, argv, &allow)) {
+        cg_log(CG_ERROR_LEVEL, "an option has no value");
+        return 2;
+    }
     debug_init(uv_default_loop());
-    return synth_serve_main(argc, argv, "proc", kinds, KINDS);
+    if (allow_start(uv_default_loop(), &allow) != CG_OK) {
+        cg_log(CG_ERROR_LEVEL, "no memory to start");
+        return 1;
+    }
+    int status = synth_serve_main(argc, argv, "proc", kinds, KINDS);
+    allow_stop();
+    uv_run(uv_default_loop(), UV_RUN_NOWAIT);
+    return status;
 }

@@ -254,7 +254,7 @@ def exec_allowed(cell):
     fine("an empty rule", b.do(f"echo '# nobody' >{rule}; cat {rule}"), "# nobody")
     fails("refuses other nodes' users", a.do("on beta hostname"), "may not run commands on this node")
     fails("and why says so", a.do("on beta hostname 2>/dev/null || { why; false; }"), "user owner may not run commands")
-    check("that is logged", "user owner wants to run a command" in cell.log("beta", "exec"))
+    check("that is logged", "user owner wants to run commands" in cell.log("beta", "exec"))
     fine("the node's own may", b.do("on beta hostname"), "beta")
     fails("others cannot change the rule", a.do(f"echo owner >{rule}"), "not permitted")
     fine("who is named may", b.do(f"echo owner >>{rule}; cat {rule}"), "# nobody\nowner")

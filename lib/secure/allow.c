@@ -1,9 +1,10 @@
-/* Who may run commands: see allow.h. */
-#include "allow.h"
+/* Who may run commands: see secure_allow.h. */
+#include <cognu/secure_allow.h>
 
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -35,6 +36,36 @@ static void on_keys(void *aux, cg_err e, const char *text, size_t len, const cha
         }
     }
     cg_free(copy);
+}
+
+bool allow_take_options(int *argc, char **argv, struct allow_config *c)
+{
+    const struct {
+        const char *name;
+        const char **to;
+    } option[] = {{"--allow", &c->file},
+                  {"--factotum", &c->factotum},
+                  {"--key", &c->key},
+                  {"--roster", &c->roster}};
+    const char *roster = getenv("COGNU_ROSTER");
+    int kept = 1;
+    *c = (struct allow_config){.key = "owner", .roster = roster ? roster : "/var/lib/cognu/roster"};
+    for (int i = 1; i < *argc; i++) {
+        size_t o = 0;
+        while (o < CG_COUNT(option) && strcmp(argv[i], option[o].name) != 0) {
+            o++;
+        }
+        if (o == CG_COUNT(option)) {
+            argv[kept++] = argv[i];
+        } else if (++i < *argc) {
+            *option[o].to = argv[i];
+        } else {
+            return false;
+        }
+    }
+    argv[kept] = NULL;
+    *argc = kept;
+    return true;
 }
 
 cg_err allow_start(uv_loop_t *loop, const struct allow_config *c)
@@ -98,7 +129,7 @@ cg_err allow_set(struct cg_span text, bool append, struct cg_errbuf *eb)
     uint8_t raw[SECURE_KEY_BYTES];
     char *word;
     if (!config.file) {
-        return cg_fail(eb, CG_EROFS, "this exec was started without a file for the rule");
+        return cg_fail(eb, CG_EROFS, "the server was started without a file for the rule");
     }
     cg_err e = append ? allow_text(&all, eb) : CG_OK;
     if (!e && all.len > 0 && all.data[all.len - 1] != '\n') {
@@ -181,7 +212,8 @@ static bool by_rule(uint64_t principal, char name[64])
     return may;
 }
 
-cg_err allow_check(const struct ninep_fid *fid, char name[64], struct cg_errbuf *eb)
+cg_err allow_check(const struct ninep_fid *fid, const char *what, char name[64],
+                   struct cg_errbuf *eb)
 {
     const uint64_t local = UINT64_C(1) << 63, who = fid->principal;
     if (who == local || who == (local | geteuid()) || (owner && who == owner)) {
@@ -194,10 +226,9 @@ cg_err allow_check(const struct ninep_fid *fid, char name[64], struct cg_errbuf 
     } else if (by_rule(who, name)) {
         return CG_OK;
     }
-    cg_log(CG_WARN, "refused: user %s wants to run a command", name);
-    return cg_fail(
-        eb, CG_EPERM,
-        "user %s may not run commands on this node; its user can let him, by a line in the "
-        "file allow of exec",
-        name);
+    cg_log(CG_WARN, "refused: user %s wants to %s", name, what);
+    return cg_fail(eb, CG_EPERM,
+                   "user %s may not %s on this node; its user can let him, by a line in the "
+                   "file allow of exec",
+                   name, what);
 }
