@@ -154,6 +154,7 @@ void ninep__run_clunk(struct ninep__req *req)
         if (f) {
             if (f->attached) {
                 ninep__leases_end(req->session); /* the client goes away, and says so */
+                req->session->leaving = true;
             }
             ninep__fid_unbind(f);
         } else if (e == CG_OK) {

@@ -30,6 +30,7 @@ enum {
     NINEP__LEASES = 65536,
     NINEP__LEASE_MS = 15000,
     NINEP__LINGER_MS = 300000,
+    NINEP__LEAVE_MS = 100, /* of a session whose client has said goodbye */
 
     NINEP__HELLO_MS = 10000,           /* from connection to session: longer is a scan or a fault */
     NINEP__HELLO_BYTES_MAX = 8192,     /* Tversion and Tsession are small: nothing larger before */
@@ -117,6 +118,8 @@ struct ninep_session {
     uint8_t id[16], first_binding[32];
     bool foreign;
     bool condemned;               /* does not give leases back: may not resume */
+    bool leaving;                 /* the client has said goodbye: nobody will resume it */
+    bool lingered;                /* and was given the time to finish, once */
     bool ended;                   /* lives only until its running requests are answered */
     bool watches;                 /* has sent Twatch: may be granted leases */
     uint8_t old_id[16];           /* of the session that the client had before, by its word */

@@ -37,6 +37,9 @@ static void fire(struct ninep_server *s, struct ninep__timer *t)
     struct ninep_session *ss = CG_CONTAINER(t, struct ninep_session, timer);
     if (ss->conn) {
         ninep__slots_expire(ss, ninep__now(s));
+    } else if (ss->leaving && !cg_list_empty(&ss->requests) && !ss->lingered) {
+        ss->lingered = true; /* what was asked for before is done first, as for others */
+        ninep__timer_start(s, t, ninep__now(s) + s->cfg.linger_ms * NINEP__MS);
     } else {
         ninep__session_end(ss);
         ninep__pump(s);
@@ -195,7 +198,10 @@ void ninep__session_lost(struct ninep_session *ss)
         at = at->next;
     }
     cg_list_push_front(at, &ss->link);
-    uint64_t linger = (ss->condemned ? s->cfg.lease_ms : s->cfg.linger_ms) * NINEP__MS;
+    uint64_t linger = (ss->leaving     ? NINEP__LEAVE_MS
+                       : ss->condemned ? s->cfg.lease_ms
+                                       : s->cfg.linger_ms) *
+                      NINEP__MS;
     ninep__timer_start(s, &ss->timer, ninep__now(s) + linger);
 }
 

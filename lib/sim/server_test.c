@@ -277,6 +277,29 @@ static void work_goes_on_while_the_session_lingers(void **state)
     assert_int_equal(w.waitings, 2);
 }
 
+/* Its fids are let go, for an open file may hold more than memory; but what was asked for is done.
+ */
+static void a_session_that_said_goodbye_ends_when_its_work_is_done(void **state)
+{
+    (void)state;
+    uint32_t root = 0;
+    union ninep_tmsg clunk = hand_clunk_msg(&root),
+                     wr = {.write = {.fid = 1, .data = cg_span_of("x")}};
+    assert_true(hand_start(&a) && hand_start(&b));
+    hand_create(&a, 0, 1, "f", 0644, NINEP_OPEN_RDWR);
+    hand_create(&b, 0, 1, "g", 0644, NINEP_OPEN_RDWR);
+    hand_send(&b, 3, 0, false, NINEP_TCLUNK, &clunk);
+    hand_cut(&b);
+    w.defer = true;
+    hand_send(&a, 2, 0, false, NINEP_TWRITE, &wr);
+    hand_send(&a, 3, 0, false, NINEP_TCLUNK, &clunk);
+    hand_cut(&a);
+    world_pass(&w, 1000);
+    assert_int_equal(memfs_fids(w.fs), 1); /* what the write still needs */
+    world_run(&w, 0);
+    text_is("/f 100644 1 1 x\n/g 100644 1 0 \n");
+}
+
 static void a_chained_read_is_replayed_after_its_clunk(void **state)
 {
     (void)state;
@@ -745,6 +768,7 @@ int main(void)
         TEST(a_replay_attaches_to_what_is_under_way),
         TEST(what_is_done_before_its_replay_is_answered_once),
         TEST(work_goes_on_while_the_session_lingers),
+        TEST(a_session_that_said_goodbye_ends_when_its_work_is_done),
         TEST(a_chained_read_is_replayed_after_its_clunk),
         TEST(kept_fids_go_in_time),
         TEST(sequence_numbers_wrap_and_are_checked),
