@@ -176,8 +176,13 @@ class Cell:
 
     def kill(self, node, name, sig=signal.SIGKILL):
         """Kills a component; gives its number when init has started another one."""
-        old = self.pid(node, name)
-        os.kill(old, sig)
+        for _ in range(100):
+            old = self.pid(node, name)
+            try:
+                os.kill(old, sig)
+                break
+            except ProcessLookupError:  # it has just ended, from a kill before this one: the next is meant
+                time.sleep(0.05)
         until(lambda: comm(old) == "" or self.pid(node, name) != old, 10)
         return self.pid(node, name)
 

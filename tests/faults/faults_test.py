@@ -265,6 +265,8 @@ def disk_full(cell):
     check("a read-only tree: EROFS, and why", "Read-only file system" in r.out, r)
     r = a.do("touch /usr/bin/x; chmod 600 /etc/passwd; rm /bin/sh; why")
     check("so are /usr, /etc, /bin", r.out.count("Read-only file system") >= 3, r)
+    cell.in_node("gamma", "umount", "--lazy", "/var/lib/cognu/root")
+    cell.kill("gamma", "hostfs")
 
 
 def no_descriptors(cell):
