@@ -170,6 +170,15 @@ cg_err cg_str_add_quoted(struct cg_str *s, const char *arg);
  * malformed or has too many. */
 int cg_tokenize(char *line, char **argv, int argv_max);
 
+/* An option of a program that hands the rest of its arguments on: `NAME VALUE`, the last one
+ * counts. */
+struct cg_option {
+    const char *name;
+    const char **value; /* set where the option stands; borrows from argv */
+};
+/* Takes these options and their values out of argv. False: one has no value. */
+bool cg_options_take(int *argc, char **argv, const struct cg_option *options, size_t count);
+
 /* ---- log and metrics ---- */
 
 enum cg_level { CG_ERROR_LEVEL, CG_WARN, CG_INFO, CG_DEBUG };

@@ -40,32 +40,13 @@ static void on_keys(void *aux, cg_err e, const char *text, size_t len, const cha
 
 bool allow_take_options(int *argc, char **argv, struct allow_config *c)
 {
-    const struct {
-        const char *name;
-        const char **to;
-    } option[] = {{"--allow", &c->file},
-                  {"--factotum", &c->factotum},
-                  {"--key", &c->key},
-                  {"--roster", &c->roster}};
+    const struct cg_option options[] = {{"--allow", &c->file},
+                                        {"--factotum", &c->factotum},
+                                        {"--key", &c->key},
+                                        {"--roster", &c->roster}};
     const char *roster = getenv("COGNU_ROSTER");
-    int kept = 1;
     *c = (struct allow_config){.key = "owner", .roster = roster ? roster : "/var/lib/cognu/roster"};
-    for (int i = 1; i < *argc; i++) {
-        size_t o = 0;
-        while (o < CG_COUNT(option) && strcmp(argv[i], option[o].name) != 0) {
-            o++;
-        }
-        if (o == CG_COUNT(option)) {
-            argv[kept++] = argv[i];
-        } else if (++i < *argc) {
-            *option[o].to = argv[i];
-        } else {
-            return false;
-        }
-    }
-    argv[kept] = NULL;
-    *argc = kept;
-    return true;
+    return cg_options_take(argc, argv, options, CG_COUNT(options));
 }
 
 cg_err allow_start(uv_loop_t *loop, const struct allow_config *c)

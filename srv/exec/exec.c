@@ -259,33 +259,15 @@ static const struct synth_kind kinds[KINDS] = {
                      .text = text_of_status},
 };
 
-/* Takes --launcher out of argv; NULL: it has no value. */
-static const char *take_launcher(int *argc, char **argv)
-{
-    const char *launch = "";
-    int kept = 1;
-    for (int i = 1; i < *argc; i++) {
-        if (strcmp(argv[i], "--launcher") != 0) {
-            argv[kept++] = argv[i];
-        } else if (++i < *argc) {
-            launch = argv[i];
-        } else {
-            return NULL;
-        }
-    }
-    argv[kept] = NULL;
-    *argc = kept;
-    return launch;
-}
-
 int main(int argc, char **argv)
 {
     static char *launcher[WORDS_MAX];
+    const char *launch = "";
+    const struct cg_option own = {"--launcher", &launch};
     struct allow_config allow;
     cg_log_init("exec");
-    bool good = allow_take_options(&argc, argv, &allow);
-    const char *launch = take_launcher(&argc, argv);
-    char *words_of = launch ? cg_strdup(launch) : NULL;
+    bool good = allow_take_options(&argc, argv, &allow) && cg_options_take(&argc, argv, &own, 1);
+    char *words_of = cg_strdup(launch);
     int words = good && words_of ? cg_tokenize(words_of, launcher, WORDS_MAX) : -1;
     if (words < 0) {
         cg_log(CG_ERROR_LEVEL, "an option has no value, or --launcher an open quote or too many "

@@ -241,28 +241,10 @@ static const struct ninep_ops both_ops = {
 /* Takes our options out of argv; the rest is for secure_serve_main. */
 static bool take_options(int *argc, char **argv, struct exports_config *c)
 {
-    const struct {
-        const char *name;
-        const char **to;
-    } option[] = {{"--srv", &c->srv},   {"--dial", &c->dial}, {"--self", &c->self},
-                  {"--user", &c->user}, {"--key", &c->key},   {"--roster", &c->roster}};
-    int kept = 1;
-    for (int i = 1; i < *argc; i++) {
-        size_t o = 0;
-        while (o < CG_COUNT(option) && strcmp(argv[i], option[o].name) != 0) {
-            o++;
-        }
-        if (o == CG_COUNT(option)) {
-            argv[kept++] = argv[i];
-        } else if (++i < *argc) {
-            *option[o].to = argv[i];
-        } else {
-            return false;
-        }
-    }
-    argv[kept] = NULL;
-    *argc = kept;
-    return true;
+    const struct cg_option options[] = {{"--srv", &c->srv},   {"--dial", &c->dial},
+                                        {"--self", &c->self}, {"--user", &c->user},
+                                        {"--key", &c->key},   {"--roster", &c->roster}};
+    return cg_options_take(argc, argv, options, CG_COUNT(options));
 }
 
 int main(int argc, char **argv)

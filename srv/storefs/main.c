@@ -25,28 +25,13 @@ static int refuse(const char *why)
 
 struct own_options {
     const char *store, *file;
-    int fd;
+    const char *fd; /* its number */
 };
-
-static bool take(struct own_options *o, const char *name, const char *value)
-{
-    if (strcmp(name, "--store") == 0) {
-        o->store = value;
-    } else if (strcmp(name, "--passphrase-file") == 0) {
-        o->file = value;
-    } else {
-        char *end;
-        long n = strtol(value, &end, 10);
-        o->fd = *value && !*end && n >= 0 && n < 65536 ? (int)n : -1;
-        return o->fd >= 0;
-    }
-    return true;
-}
 
 /* The first line of the file or descriptor, which is closed. */
 static bool read_secret(const struct own_options *o, char out[SECRET_BYTES_MAX])
 {
-    int fd = o->file ? open(o->file, O_RDONLY | O_CLOEXEC) : o->fd;
+    int fd = o->file ? open(o->file, O_RDONLY | O_CLOEXEC) : (int)strtol(o->fd, NULL, 10);
     size_t len = 0;
     ssize_t n = -1;
     while (fd >= 0 && len < SECRET_BYTES_MAX - 1 &&
@@ -82,29 +67,25 @@ static cg_err open_store(const struct own_options *o, struct store_io *io, struc
 
 int main(int argc, char **argv)
 {
-    struct own_options o = {.fd = -1};
+    struct own_options o = {0};
+    const struct cg_option own[] = {
+        {"--store", &o.store}, {"--passphrase-file", &o.file}, {"--passphrase-fd", &o.fd}};
     struct store_io io = {0};
     struct store *s;
     struct storefs *fs;
     struct cg_errbuf eb = {0};
-    int kept = 1;
-    for (int i = 1; i < argc; i++) {
-        bool own = strcmp(argv[i], "--store") == 0 || strncmp(argv[i], "--passphrase-", 13) == 0;
-        if (strcmp(argv[i], "--help") == 0) {
-            fputs(synopsis, stdout); /* ninep_serve_main tells the rest */
-            return ninep_serve_main(argc, argv, &(struct ninep_server_config){.name = "storefs"});
-        }
-        if (!own) {
-            argv[kept++] = argv[i];
-        } else if (i + 1 == argc || !take(&o, argv[i], argv[i + 1])) {
-            return refuse(argv[i]);
-        } else {
-            i++;
-        }
+    if (!cg_options_take(&argc, argv, own, CG_COUNT(own))) {
+        return refuse("an option has no value");
     }
-    argv[kept] = NULL;
-    if (!o.store || (!o.file && o.fd < 0)) {
+    if (argc > 1 && strcmp(argv[1], "--help") == 0) {
+        fputs(synopsis, stdout); /* ninep_serve_main tells the rest */
+        return ninep_serve_main(argc, argv, &(struct ninep_server_config){.name = "storefs"});
+    }
+    if (!o.store || (!o.file && !o.fd)) {
         return refuse("a store and its passphrase are needed");
+    }
+    if (o.fd && (!*o.fd || strspn(o.fd, "0123456789") != strlen(o.fd) || strlen(o.fd) > 5)) {
+        return refuse("--passphrase-fd wants the number of a descriptor");
     }
     cg_log_init("storefs");
     cg_err e = open_store(&o, &io, &s, &eb);
@@ -118,7 +99,7 @@ int main(int argc, char **argv)
                                          .aux = fs,
                                          .env = &cg_env_real,
                                          .auth = &ninep_auth_local};
-    int status = ninep_serve_main(kept, argv, &config);
+    int status = ninep_serve_main(argc, argv, &config);
     storefs_free(fs);
     store_close(s);
     io.fini(io.ctx);
