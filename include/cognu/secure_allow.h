@@ -1,6 +1,6 @@
-/* secure_allow: who may run commands on this node, and so who may debug what runs there: the node's
- * own user (local root, the user that exec runs as, and whoever proves the user's key from another
- * node), and those whom the rule names.
+/* secure_allow: who may run commands on this node, and so who may signal and debug what runs there:
+ * the node's own user (local root, the user that exec runs as, and whoever proves the user's key
+ * from another node), and those whom the rule names.
  *
  * The rule is a text of lines: the name or the key of a user of the roster, or `*` for all of them;
  * `#` begins a comment. It is the file `allow` of exec's tree, kept in a file of the node; where
@@ -26,7 +26,7 @@ bool allow_take_options(int *argc, char **argv, struct allow_config *c);
 cg_err allow_start(uv_loop_t *loop, const struct allow_config *config);
 void allow_stop(void);
 
-/* May who opens fid do this: "run commands", "debug processes"? A refusal is logged. user is set
+/* May who opens fid do this: "run commands", "signal processes"? A refusal is logged. user is set
  * to what he is called in the roster, or to the name of the node's user's key. */
 cg_err allow_check(const struct ninep_fid *fid, const char *what, char user[64],
                    struct cg_errbuf *eb);

@@ -88,8 +88,8 @@ static bool uid_of(uint64_t pid, uint32_t *uid)
     return ok;
 }
 
-/* Users of this host own their processes. Users of the cell act for the user that the server runs
- * as: to them, each process is their own. */
+/* Users of this host own their processes. Users of the cell own none: to let them open a file is
+ * left to the rule (may). */
 static uint64_t owner_of(struct synth_handle *h)
 {
     const uint64_t host_user = UINT64_C(1) << 63;
@@ -98,6 +98,17 @@ static uint64_t owner_of(struct synth_handle *h)
         return h->fid->principal;
     }
     return host_user | uid;
+}
+
+/* May who opened h do this to its process: to his own, and those who may run commands here, which
+ * is as much, to all. */
+static cg_err may(struct synth_handle *h, const char *what, struct cg_errbuf *eb)
+{
+    const uint64_t host_user = UINT64_C(1) << 63;
+    char user[64];
+    uint32_t uid;
+    bool own = uid_of(h->id, &uid) && h->fid->principal == (host_user | uid);
+    return own ? CG_OK : allow_check(h->fid, what, user, eb);
 }
 
 static cg_err text_of_status(struct synth_handle *h, struct cg_str *out, struct cg_errbuf *eb)
@@ -130,6 +141,10 @@ static cg_err text_of_args(struct synth_handle *h, struct cg_str *out, struct cg
 
 static cg_err text_of_fd(struct synth_handle *h, struct cg_str *out, struct cg_errbuf *eb)
 {
+    cg_err e = may(h, "look into processes", eb);
+    if (e) {
+        return e;
+    }
     int fd = synth_host_open(h->id, "fd", O_RDONLY | O_DIRECTORY);
     if (fd < 0) {
         return synth_host_why(h->id, eb);
@@ -139,7 +154,6 @@ static cg_err text_of_fd(struct synth_handle *h, struct cg_str *out, struct cg_e
         close(fd);
         return CG_ENOMEM;
     }
-    cg_err e = CG_OK;
     for (struct dirent *d = readdir(dir); !e && d; d = readdir(dir)) {
         char target[4096];
         ssize_t n = readlinkat(dirfd(dir), d->d_name, target, sizeof target - 1);
@@ -267,6 +281,10 @@ static cg_err send_signal(struct synth_handle *h, int signo, struct cg_errbuf *e
     if (t->pid == 1 || (pid_t)t->pid == getpid()) {
         return cg_fail(eb, CG_EPERM, "init and proc itself are not controlled through proc");
     }
+    cg_err e = may(h, "signal processes", eb);
+    if (e) {
+        return e;
+    }
     if (syscall(SYS_pidfd_send_signal, t->pidfd, signo, NULL, 0) < 0) {
         return errno == ESRCH ? gone(t->pid, eb)
                               : cg_fail(eb, cg_err_from_errno(errno), "process %llu: %s",
@@ -312,21 +330,17 @@ static bool forbids(uint64_t pid)
     return !line || sscanf(line, "\nUid: %*u %u", &uid) != 1 || st.st_uid != uid;
 }
 
-/* May who opened h look into its process, and change it? To run a command is as much; so it is for
- * those who may. Nobody is let into what holds keys, nor into init and this server. */
+/* May who opened h look into its process's memory, and change it? Nobody is let into what holds
+ * keys, nor into init and this server. */
 static cg_err may_debug(struct synth_handle *h, struct cg_errbuf *eb)
 {
-    const uint64_t host_user = UINT64_C(1) << 63;
-    char user[64];
-    uint32_t uid;
     if (h->id == 1 || (pid_t)h->id == getpid()) {
         return cg_fail(eb, CG_EPERM, "init and proc itself are not debugged");
     }
     if (forbids(h->id)) {
         return cg_fail(eb, CG_EPERM, "process %d forbids debuggers", (int)h->id);
     }
-    bool own = uid_of(h->id, &uid) && h->fid->principal == (host_user | uid);
-    return own ? CG_OK : allow_check(h->fid, "debug processes", user, eb);
+    return may(h, "debug processes", eb);
 }
 
 /* ctl's words for a process that a debugger holds mean more, and may wait. */
@@ -389,7 +403,8 @@ static cg_err open_mem(struct synth_handle *h, uint32_t flags, struct cg_errbuf 
 static cg_err open_text(struct synth_handle *h, uint32_t flags, struct cg_errbuf *eb)
 {
     (void)flags;
-    return open_host(h, "exe", eb);
+    cg_err e = may(h, "look into processes", eb);
+    return e ? e : open_host(h, "exe", eb);
 }
 
 static void close_host(struct synth_handle *h)
@@ -443,7 +458,8 @@ static cg_err line_of_regs(struct synth_handle *h, struct cg_span data, struct c
 
 static cg_err text_of_segment(struct synth_handle *h, struct cg_str *out, struct cg_errbuf *eb)
 {
-    return synth_host_read(h->id, "maps", out, eb);
+    cg_err e = may(h, "look into processes", eb);
+    return e ? e : synth_host_read(h->id, "maps", out, eb);
 }
 
 static cg_err text_of_debug(struct synth_handle *h, struct cg_str *out, struct cg_errbuf *eb)

@@ -256,9 +256,18 @@ def exec_allowed(cell):
     fails("and why says so", a.do("on beta hostname 2>/dev/null || { why; false; }"), "user owner may not run commands")
     check("that is logged", "user owner wants to run commands" in cell.log("beta", "exec"))
     fine("the node's own may", b.do("on beta hostname"), "beta")
+    b.do("sleep 300 & echo $! >/victim")
+    signal = "kill -KILL beta/$(cat /n/beta/victim)"
+    fails("nor do others signal processes there", a.do(signal), "may not signal processes on this node")
+    fails("nor stop them", a.do("echo stop >/n/beta/proc/$(cat /n/beta/victim)/ctl"), "not permitted")
+    fails("nor see their files", a.do("cat /n/beta/proc/$(cat /n/beta/victim)/fd"), "not permitted")
+    fine("what all may see is seen", a.do("cat /n/beta/proc/$(cat /n/beta/victim)/args"), "sleep")
+    check("that is logged", "user owner wants to signal processes" in cell.log("beta", "proc"))
     fails("others cannot change the rule", a.do(f"echo owner >{rule}"), "not permitted")
     fine("who is named may", b.do(f"echo owner >>{rule}; cat {rule}"), "# nobody\nowner")
     fine("at once", a.do("on beta hostname"), "beta")
+    fine("and signals", a.do(signal))
+    fine("which arrive", b.do("wait $(cat /victim); echo status $?"), "status 137")
     fails("another may not", cell.shell("gamma").do("on beta hostname"), "user owner@gamma may not")
     key = a.do("sed -n 's/^user \\([0-9a-f]*\\) owner@gamma$/\\1/p' /mnt/gate/roster").out
     fine("a key is as good as a name", b.do(f"echo {key} >{rule}"))
