@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static const struct cmd cmd = {"kill", "[-SIGNAL] [NODE/]PID...",
+static const struct cmd cmd = {"kill", "[-SIGNAL | -s SIGNAL] [NODE/]PID...",
                                "sends a signal (term) to processes of this or other nodes"};
 
 static void lower(char *out, size_t cap, const char *text)
@@ -39,7 +39,10 @@ int main(int argc, char **argv)
     cmd_begin(&cmd, argc, argv);
     hand_on(argc, argv);
     int i = 1;
-    if (argc > 1 && argv[1][0] == '-') {
+    if (argc > 2 && strcmp(argv[1], "-s") == 0) {
+        lower(signal, sizeof signal, argv[2]);
+        i = 3;
+    } else if (argc > 1 && argv[1][0] == '-') {
         lower(signal, sizeof signal, argv[i++] + 1);
     }
     if (i >= argc) {
