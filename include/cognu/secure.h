@@ -146,12 +146,13 @@ enum {
     SECURE_GONES_MAX = 8192,
     SECURE_REVOKED_MAX = 8192,
     SECURE_ROSTER_BYTES_MAX = 1 << 20, /* one 9P write */
+    SECURE_ADDRESS_BYTES = 128,        /* of a node, with the zero at its end */
 };
 struct secure_member {
     char name[64]; /* zeroes to its end, as address */
     uint8_t key[32];
-    char address[128];  /* nodes */
-    uint64_t principal; /* users: secure_principal(key), set by the roster */
+    char address[SECURE_ADDRESS_BYTES]; /* nodes */
+    uint64_t principal;                 /* users: secure_principal(key), set by the roster */
 };
 struct secure_revoked {
     uint8_t id[16];

@@ -31,6 +31,7 @@ static cg_err start_connect(struct link *l, const char *address, struct cg_errbu
     struct sockaddr_storage to;
     socklen_t len = 0;
 
+    snprintf(l->to, sizeof(l->to), "%s", address);
     if (strcmp(address, "-") == 0) {
         return cg_fail(eb, CG_EHOSTUNREACH, "the node has no address: it only dials");
     }

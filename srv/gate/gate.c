@@ -17,7 +17,6 @@ enum {
     CLOCK_MS = 1000,
     ACCEPTS_MAX = 16, /* in one go: others want their turn */
     BACKLOG = 512,
-    ADDRESS_BYTES = 128,
 };
 
 uint64_t gate_now_s(void)
@@ -93,30 +92,21 @@ static cg_err listen_on(int fd, const struct sockaddr *to, socklen_t len, const 
 }
 
 /* The address that was bound, with the port that the system chose for port 0. */
-static void name_of(int fd, char out[ADDRESS_BYTES])
+static void name_of(int fd, char out[SECURE_ADDRESS_BYTES])
 {
     struct sockaddr_storage a;
     socklen_t len = sizeof(a);
-    char host[64] = "";
 
     out[0] = '\0';
-    if (getsockname(fd, (struct sockaddr *)&a, &len) != 0) {
-        return;
-    }
-    if (a.ss_family == AF_INET) {
-        const struct sockaddr_in *four = (struct sockaddr_in *)&a;
-        uv_ip4_name(four, host, sizeof(host));
-        snprintf(out, ADDRESS_BYTES, "%s:%u", host, ntohs(four->sin_port));
-    } else {
-        const struct sockaddr_in6 *six = (struct sockaddr_in6 *)&a;
-        uv_ip6_name(six, host, sizeof(host));
-        snprintf(out, ADDRESS_BYTES, "[%s]:%u", host, ntohs(six->sin6_port));
+    if (getsockname(fd, (struct sockaddr *)&a, &len) == 0) {
+        line_address_text(&a, out);
     }
 }
 
 static cg_err listen_tcp(struct gate *g, const char *text, struct cg_errbuf *eb)
 {
-    static char bound[ADDRESS_BYTES]; /* of the first one: this node's address, if none is given */
+    static char
+        bound[SECURE_ADDRESS_BYTES]; /* of the first one: this node's address, if none is given */
     struct sockaddr_storage to;
     socklen_t len = 0;
     int one = 1;
@@ -134,8 +124,10 @@ static cg_err listen_tcp(struct gate *g, const char *text, struct cg_errbuf *eb)
     if (e != CG_OK) {
         return e;
     }
-    bool any = strncmp(text, "0.0.0.0:", 8) == 0 || strncmp(text, "[::]:", 5) == 0;
-    if (bound[0] == '\0' && !any) {
+    bool any4 = strncmp(text, "0.0.0.0:", 8) == 0, any6 = strncmp(text, "[::]:", 5) == 0;
+    g->listens_any4 = g->listens_any4 || any4;
+    g->listens_any6 = g->listens_any6 || any6;
+    if (bound[0] == '\0' && !any4 && !any6) {
         name_of(fd, bound);
         g->address = g->address != NULL ? g->address : bound;
     }
@@ -162,7 +154,8 @@ static cg_err listen_unix(struct gate *g, const char *path, struct cg_errbuf *eb
 
 /* ---- the clock */
 
-/* What the command line says of this node's address counts, once, over what the roster says. */
+/* What the command line says of this node's address counts, once, over what the roster says; but
+ * not when that is here and the command line's is not: the node moved before this gate began. */
 static void check_address(struct gate *g)
 {
     const struct secure_member *self = secure_roster_node_by_key(&g->roster, g->key);
@@ -174,6 +167,11 @@ static void check_address(struct gate *g)
     }
     g->address_checked = true;
     if (strcmp(g->address, "-") == 0 || strcmp(g->address, self->address) == 0) {
+        return;
+    }
+    if (moved_is_here(self->address) && !moved_is_here(g->address)) {
+        memcpy(g->here, self->address, sizeof(g->here));
+        g->address = g->here;
         return;
     }
     moved = *self;
@@ -197,6 +195,7 @@ static void check_cell(struct gate *g)
     }
     if (g->in_cell && g->key_known) {
         check_address(g);
+        moved_look(g);
     }
     cell_tick(g);
 }

@@ -8,6 +8,7 @@
  * serve.c     the side that is dialled
  * talk.c      two gates show each other their rosters
  * cell.c      the roster: file, changes, signatures, merges
+ * moved.c     this machine has lost the address that the roster says
  * peers.c     what is known of each node; whom to talk to next
  * invite.c    invitations given out, and joining
  * identity.c  node key and TLS key, by factotum
@@ -80,6 +81,9 @@ struct gate {
     const char *offer[OFFERS_MAX];
     uint32_t offers;
     bool address_checked;
+    bool listens_any4, listens_any6; /* on all addresses of this machine */
+    /* The roster's address of this node that was last found on this machine, and the one before. */
+    char here[SECURE_ADDRESS_BYTES], left[SECURE_ADDRESS_BYTES];
     struct listen listen[LISTENS_MAX + 1];
     uint32_t listens;
     /* identity */
@@ -162,6 +166,7 @@ struct link {
     size_t in_sent;
     uint8_t want[32], key[32], binding[32]; /* dialled node; peer */
     char service[64];
+    char to[SECURE_ADDRESS_BYTES]; /* dialled */
     bool plain_eof, plain_shut, net_eof, net_shut, talked;
     uint64_t wait_serial, talk_serial;
     void (*done)(void *aux, cg_err e, const char *detail); /* FOR_TALK, FOR_JOIN: called once */
@@ -255,7 +260,13 @@ void peer_reached(struct gate *g, const uint8_t key[32]);
 void peer_doubted(struct gate *g, const uint8_t key[32]); /* a link broke: is it there? */
 void peer_failed(struct gate *g, const uint8_t key[32], const char *why);
 void peers_tick(struct gate *g);
+void peers_try_all(struct gate *g); /* what failed before need not fail now */
 void peers_free(struct gate *g);
+
+/* ---- moved */
+
+bool moved_is_here(const char *address); /* of this machine? */
+void moved_look(struct gate *g);
 
 /* ---- invite */
 

@@ -129,3 +129,18 @@ cg_err line_address(const char *text, struct sockaddr_storage *out, socklen_t *l
     return cg_fail(eb, CG_EINVAL,
                    "'%.100s': an address is numeric: 192.0.2.1:9564 or [2001:db8::1]:9564", text);
 }
+
+void line_address_text(const struct sockaddr_storage *a, char out[SECURE_ADDRESS_BYTES])
+{
+    const struct sockaddr_in *four = (const struct sockaddr_in *)a;
+    const struct sockaddr_in6 *six = (const struct sockaddr_in6 *)a;
+    char host[64] = "";
+
+    if (a->ss_family == AF_INET) {
+        (void)inet_ntop(AF_INET, &four->sin_addr, host, sizeof(host));
+        snprintf(out, SECURE_ADDRESS_BYTES, "%s:%u", host, ntohs(four->sin_port));
+    } else {
+        (void)inet_ntop(AF_INET6, &six->sin6_addr, host, sizeof(host));
+        snprintf(out, SECURE_ADDRESS_BYTES, "[%s]:%u", host, ntohs(six->sin6_port));
+    }
+}

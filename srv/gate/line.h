@@ -37,5 +37,6 @@ size_t line_error(char out[LINE_BYTES_MAX], cg_err e, const char *text);
 /* A numeric host:port. */
 cg_err line_address(const char *text, struct sockaddr_storage *out, socklen_t *len,
                     struct cg_errbuf *eb);
+void line_address_text(const struct sockaddr_storage *a, char out[SECURE_ADDRESS_BYTES]);
 
 #endif

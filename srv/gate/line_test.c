@@ -126,13 +126,18 @@ static void addresses_are_numeric(void **state)
         "",      ":1",    "localhost:1", "127.0.0.1",     "1.2.3:1", "1.2.3.4:0x1",
         "::1:5", "[::1]", "[1.2.3.4]:1", "1.2.3.4:65536", "[]:1",    "-"};
     struct sockaddr_storage a;
+    char text[SECURE_ADDRESS_BYTES];
     socklen_t len;
 
     assert_int_equal(line_address("127.0.0.1:9564", &a, &len, &eb), CG_OK);
     assert_int_equal(a.ss_family, AF_INET);
     assert_int_equal(ntohs(((struct sockaddr_in *)&a)->sin_port), 9564);
+    line_address_text(&a, text);
+    assert_string_equal(text, "127.0.0.1:9564");
     assert_int_equal(line_address("[2001:db8::1]:9564", &a, &len, &eb), CG_OK);
     assert_int_equal(a.ss_family, AF_INET6);
+    line_address_text(&a, text);
+    assert_string_equal(text, "[2001:db8::1]:9564");
     for (size_t i = 0; i < CG_COUNT(bad); i++) {
         assert_int_equal(line_address(bad[i], &a, &len, &eb), CG_EINVAL);
     }

@@ -538,6 +538,16 @@ static bool still_member(const struct link *l)
            secure_roster_node_by_key(&l->gate->roster, l->key) != NULL;
 }
 
+/* Does the roster say another address than the one that was dialled? */
+static bool peer_moved(const struct link *l)
+{
+    const struct secure_member *m = l->dialed && l->purpose != FOR_JOIN && l->to[0] != '\0'
+                                        ? secure_roster_node_by_key(&l->gate->roster, l->want)
+                                        : NULL;
+
+    return m != NULL && strcmp(m->address, l->to) != 0;
+}
+
 void link_check_all(struct gate *g)
 {
     uint64_t now_ms = gate_now_ms();
@@ -546,6 +556,8 @@ void link_check_all(struct gate *g)
         struct link *l = CG_CONTAINER(it, struct link, list);
         if (!still_member(l)) {
             link_fail(l, CG_EUNPAIRED, "the node was removed from the cell");
+        } else if (peer_moved(l)) {
+            link_fail(l, CG_ELINKDOWN, "the node has moved");
         } else if (l->deadline_ms != 0 && now_ms >= l->deadline_ms) {
             link_fail(l, CG_ETIMEDOUT, "no answer within %d s", ANSWER_MS / 1000);
         }

@@ -125,6 +125,16 @@ void peers_tick(struct gate *g)
     }
 }
 
+void peers_try_all(struct gate *g)
+{
+    uint32_t cursor = 0;
+    struct peer *p;
+
+    while ((p = cg_map_next(&g->peers, &cursor)) != NULL) {
+        p->retry_ms = p->next_talk_ms = 0;
+    }
+}
+
 void peers_free(struct gate *g)
 {
     uint32_t cursor = 0;

@@ -237,13 +237,17 @@ def moved(cell):
     new = "10.77.0.99"
     cell.in_node("beta", "ip", "address", "del", ADDRESS["beta"] + "/24", "dev", "eth0")
     cell.in_node("beta", "ip", "address", "add", new + "/24", "dev", "eth0")
-    check("beta moves: the gate is told", (r := cell.run("alpha", f"echo address beta {new}:{PORT} >/mnt/gate/ctl")).returncode == 0,
-          r.stderr)
-    r = a.do("echo after >&3; exec 3>&-; cat /n/beta/moving", 40)
-    fine(f"the session resumes, {r.seconds:.1f} s, and an open file works", r, "before\nafter")
+    r = a.do("echo after >&3; cat /n/beta/moving", 40)
+    fine(f"beta moves, nobody is told: the session resumes, {r.seconds:.1f} s, and an open file works", r, "before\nafter")
     fine("a third node finds it by the roster", g.do("cat /n/beta/moving", 40), "after")
+    b = cell.shell("beta")
+    fine("and it finds the others", b.do("ls /n/alpha/home", 40))
+    cell.kill("beta", "gate")
+    fine("a gate that begins after the move leaves it so", a.do("echo again >&3; cat /n/beta/moving; cat /mnt/gate/nodes", 40), new)
+    cell.in_node("beta", "ip", "address", "del", new + "/24", "dev", "eth0")
     cell.in_node("beta", "ip", "address", "add", ADDRESS["beta"] + "/24", "dev", "eth0")
-    cell.run("alpha", f"echo address beta {ADDRESS['beta']}:{PORT} >/mnt/gate/ctl")
+    fine("back where it was, the open file goes on", a.do("echo last >&3; exec 3>&-; cat /n/beta/moving", 60), "again\nlast")
+    fine("for others too", g.do("cat /n/beta/moving", 40), "last")
 
 
 # ---- what is scarce ----
