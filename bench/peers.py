@@ -1,7 +1,8 @@
-"""The peers: sshfs against a private sshd on loopback, through the delay proxy when there is a delay. Nothing of the system's own
+"""The peers: sshfs against a private sshd, and diod's own tools against a private diod, on loopback, through the delay proxy when there is a delay. Nothing of the system's own
 configuration is used. What is started here has a session of its own, so that a ^C reaches the bench alone, which then ends it."""
 import contextlib
 import os
+import shutil
 import socket
 import subprocess
 import time
@@ -103,6 +104,56 @@ class Sshfs:
 
     def settings(self, quick):
         return [SshfsMount(self, options) for options in (SETTINGS[1:2] if quick else SETTINGS)]
+
+
+class Diod:
+    """A diod and a proxy. Its tools speak 9P2000.L themselves: there is no mount, and nothing is encrypted."""
+
+    COMMANDS = {  # what they can do of a row, in the served folder
+        "cat50_cold_50ms": "{diodcat} small50/* > /dev/null",
+        "cat5000_0ms": "{diodcat} small5000/* > /dev/null",
+        "ls50_50ms": "{diodls} -l small50 > /dev/null",
+        "ls5000_0ms": "{diodls} -l small5000 > /dev/null",
+        "read_bulk_0ms": "{diodcat} bulk > /dev/null",
+    }
+
+    def __init__(self, build, work, root, rtt_ms):
+        self.build, self.root, self.rtt = build, root, rtt_ms
+        self.log = os.path.join(work, f"diod{rtt_ms}.log")
+        self.tools = {name: shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin")
+                      for name in ("diod", "diodcat", "diodls")}
+        self.server = self.proxy = self.port = None
+
+    def __enter__(self):
+        if not self.there():
+            return self
+        try:
+            port = free_port()
+            with open(self.log, "w", encoding="ascii") as log:
+                self.server = start([self.tools["diod"], "-f", "-n", "-N", "-c", "/dev/null", "-l", f"127.0.0.1:{port}",
+                                     "-e", self.root, "-L", "stderr"], stderr=log)
+            wait_for("diod", lambda: listens(port))
+            self.port = port
+            if self.rtt > 0:
+                self.proxy, self.port = start_proxy(self.build, port, self.rtt)
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *why):
+        stop(self.proxy)
+        stop(self.server)
+
+    def there(self):
+        return all(self.tools.values())
+
+    def command(self, row):
+        """The row's work by its tools; None where they cannot do it, or are not installed."""
+        if row not in self.COMMANDS or not self.there():
+            return None
+        ask = {name: f"{self.tools[name]} -s 127.0.0.1:{self.port} -a {self.root}" for name in ("diodcat", "diodls")}
+        return f"cd {self.root} && " + self.COMMANDS[row].format(**ask)
 
 
 class SshfsMount:
