@@ -180,27 +180,6 @@ static const struct synth_kind kinds[KINDS] = {
                    .read = sign_read},
 };
 
-/* Takes "--keys DIR" and "--user NAME" out of the arguments; the rest is for the common main. */
-static bool take_options(int *argc, char **argv, const char **folder, const char **user)
-{
-    int kept = 1;
-
-    for (int i = 1; i < *argc; i++) {
-        const char **to = strcmp(argv[i], "--keys") == 0   ? folder
-                          : strcmp(argv[i], "--user") == 0 ? user
-                                                           : NULL;
-        if (to == NULL) {
-            argv[kept++] = argv[i];
-        } else if (++i < *argc) {
-            *to = argv[i];
-        } else {
-            return false;
-        }
-    }
-    *argc = kept;
-    return true;
-}
-
 /* Not by secure_serve_main: whoever comes from another node has nothing to ask here. */
 static int serve(int argc, char **argv)
 {
@@ -224,10 +203,11 @@ static int serve(int argc, char **argv)
 int main(int argc, char **argv)
 {
     const char *folder = "/var/lib/cognu/keys", *user = "owner";
+    const struct cg_option options[] = {{"--keys", &folder}, {"--user", &user}};
     struct cg_errbuf eb = {0};
 
     cg_log_init("factotum");
-    if (!take_options(&argc, argv, &folder, &user)) {
+    if (!cg_options_take(&argc, argv, options, CG_COUNT(options))) {
         fprintf(stderr, "usage: cognu-factotum [--keys DIR] [--user NAME] --socket PATH ...\n");
         return 2;
     }

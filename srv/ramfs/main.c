@@ -33,20 +33,31 @@ static int refuse(const char *why)
     return 2;
 }
 
-static bool parse_option(struct ramfs_config *c, const char *name, const char *value)
+/* Takes ramfs's own options; what is wrong with them, or NULL. */
+static const char *take_options(struct ramfs_config *c, int *argc, char **argv)
 {
-    char *end;
-    if (strcmp(name, "--bytes-max") == 0) {
-        c->bytes_max = parse_bytes(value);
-        return c->bytes_max != 0;
+    const char *bytes = NULL, *mode = NULL, *owner = NULL;
+    const struct cg_option options[] = {
+        {"--bytes-max", &bytes}, {"--root-mode", &mode}, {"--owner", &owner}};
+    char *end = "";
+
+    if (!cg_options_take(argc, argv, options, CG_COUNT(options))) {
+        return "an option has no value";
     }
-    if (strcmp(name, "--root-mode") == 0) {
-        unsigned long mode = strtoul(value, &end, 8);
-        c->root_mode = (uint32_t)mode;
-        return *value != '\0' && *end == '\0' && mode > 0 && mode <= 07777;
+    if (bytes != NULL && (c->bytes_max = parse_bytes(bytes)) == 0) {
+        return "--bytes-max is no number of bytes";
     }
-    c->owner = c->group = strtoull(value, &end, 0);
-    return *value != '\0' && *end == '\0';
+    if (mode != NULL) {
+        unsigned long m = strtoul(mode, &end, 8);
+        if (*mode == '\0' || *end != '\0' || m == 0 || m > 07777) {
+            return "--root-mode is no octal mode";
+        }
+        c->root_mode = (uint32_t)m;
+    }
+    if (owner != NULL) {
+        c->owner = c->group = strtoull(owner, &end, 0);
+    }
+    return owner != NULL && (*owner == '\0' || *end != '\0') ? "--owner is no number" : NULL;
 }
 
 /* The tree that a predecessor left, else an empty one. */
@@ -76,22 +87,13 @@ int main(int argc, char **argv)
     struct ramfs *fs;
     struct cg_errbuf eb = {0};
     struct keep *keep = keep_from_args(&argc, argv);
-    int kept = 1;
-    for (int i = 1; i < argc; i++) {
-        bool own = strcmp(argv[i], "--bytes-max") == 0 || strcmp(argv[i], "--root-mode") == 0 ||
-                   strcmp(argv[i], "--owner") == 0;
-        if (strcmp(argv[i], "--help") == 0) {
-            fputs(synopsis, stdout); /* secure_serve_main tells the rest */
-        }
-        if (!own) {
-            argv[kept++] = argv[i];
-        } else if (i + 1 == argc || !parse_option(&c, argv[i], argv[i + 1])) {
-            return refuse(argv[i]);
-        } else {
-            i++;
-        }
+    const char *wrong = take_options(&c, &argc, argv);
+    if (wrong != NULL) {
+        return refuse(wrong);
     }
-    argv[kept] = NULL;
+    if (argc == 2 && strcmp(argv[1], "--help") == 0) {
+        fputs(synopsis, stdout); /* secure_serve_main tells the rest */
+    }
     cg_log_init("ramfs");
     cg_err e = open_tree(&c, keep, &fs, &eb);
     if (e != CG_OK) {
@@ -104,7 +106,7 @@ int main(int argc, char **argv)
     if (keep_book(keep, "holders", &holders, false, &config.holders, &eb) != CG_OK) {
         cg_log(CG_WARN, "changes after a restart will not wait for lease holders: %s", eb.text);
     }
-    int status = secure_serve_main(kept, argv, &config);
+    int status = secure_serve_main(argc, argv, &config);
     ramfs_free(fs);
     book_free(config.holders);
     keep_free(keep);

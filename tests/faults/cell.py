@@ -9,6 +9,7 @@ import select
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 
@@ -32,6 +33,16 @@ def until(condition, seconds=5):
     while not (value := condition()) and time.monotonic() < end:
         time.sleep(0.02)
     return value
+
+
+def fine(what, result, says=None):
+    """It went well, and said that."""
+    return check(what, result.status == 0 and (says is None or says in result.out), result)
+
+
+def fails(what, result, says):
+    """It fails, and says why: cause and cure."""
+    return check(what, result.status not in (0, None) and says in result.out, result)
 
 
 class Result:
@@ -224,3 +235,32 @@ class Cell:
             shell.close()
         self.script("clean", good=False)
         shutil.rmtree(self.work, ignore_errors=True)
+
+
+def test(parts, before=None, after=None):
+    """The main of a test: a cell, and in it the parts whose name holds one of the words given, or all. Its exit status."""
+    words = sys.argv[1:]
+    chosen = [p for p in parts if not words or any(w in p.__name__ for w in words)]
+    cell = Cell()
+    try:
+        if before:
+            before(cell)
+        for part in chosen:
+            began = time.monotonic()
+            print(f"# {part.__name__}", flush=True)
+            try:
+                part(cell)
+            except (RuntimeError, OSError, subprocess.SubprocessError) as e:
+                check(part.__name__, False, repr(e))
+            for shell in cell.shells:
+                shell.close()
+            cell.shells.clear()
+            print(f"# {part.__name__} took {time.monotonic() - began:.1f} s", flush=True)
+        if after:
+            after(cell)
+    finally:
+        with contextlib.suppress(Exception):
+            cell.close()
+    passed = sum(checks)
+    print(f"{passed} passed, {len(checks) - passed} failed")
+    return passed != len(checks)

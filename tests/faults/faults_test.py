@@ -15,17 +15,13 @@ import sys
 import time
 
 import cell as rig
-from cell import ADDRESS, PORT, check, checks, until
+from cell import ADDRESS, PORT, check, fine, until
 
 DEADLINE = 30  # of an operation, seconds
 TERM = 15  # of a lease
 BULK = 200 << 20
 LINES = 300
 HERE = os.path.dirname(os.path.abspath(__file__))
-
-
-def fine(what, result, says=None):
-    return check(what, result.status == 0 and (says is None or says in result.out), result)
 
 
 def size(path):
@@ -477,33 +473,11 @@ PARTS = [hostfs_killed, others_killed, gate_killed, stopped, link_down, node_kil
          strangers, wire_is_dark, escapes, adapter_killed, any_killed]
 
 
-def main():
-    words = sys.argv[1:]
-    chosen = [p for p in PARTS if not words or any(w in p.__name__ for w in words)]
-    cell = rig.Cell()
-    try:
-        for node in ADDRESS:
-            with open(cell.root(node, "appender.py"), "w") as f, open(f"{HERE}/appender.py") as source:
-                f.write(source.read())
-        for part in chosen:
-            began = time.monotonic()
-            print(f"# {part.__name__}", flush=True)
-            try:
-                part(cell)
-            except (RuntimeError, OSError, subprocess.SubprocessError) as e:
-                check(part.__name__, False, repr(e))
-            for shell in cell.shells:
-                shell.close()
-            cell.shells.clear()
-            print(f"# {part.__name__} took {time.monotonic() - began:.1f} s", flush=True)
-        gone(cell)
-    finally:
-        with contextlib.suppress(Exception):
-            cell.close()
-    passed = sum(checks)
-    print(f"{passed} passed, {len(checks) - passed} failed")
-    return passed != len(checks)
+def prepare(cell):
+    for node in ADDRESS:
+        with open(cell.root(node, "appender.py"), "w") as f, open(f"{HERE}/appender.py") as source:
+            f.write(source.read())
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(rig.test(PARTS, before=prepare, after=gone))

@@ -3,25 +3,14 @@
 
     share_test.py [WORD...]    only the parts whose name holds a word
 """
-import contextlib
 import os
 import shutil
-import subprocess
 import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "faults"))
 import cell as rig  # noqa: E402
-from cell import check, checks, until  # noqa: E402
-
-
-def fine(what, result, says=None):
-    return check(what, result.status == 0 and (says is None or says in result.out), result)
-
-
-def fails(what, result, says):
-    """It fails, and says why: cause and cure."""
-    return check(what, result.status not in (0, None) and says in result.out, result)
+from cell import check, fails, fine, until  # noqa: E402
 
 
 def carry(shell, name, node):
@@ -349,31 +338,11 @@ def debugger(cell):
 PARTS = [env_groups, debugger, on_term, exec_allowed, tickets_used, tickets_narrowed, tickets_expire, export_used, export_refused, export_namespace, export_race]
 
 
-def main():
-    words = sys.argv[1:]
-    chosen = [p for p in PARTS if not words or any(w in p.__name__ for w in words)]
-    cell = rig.Cell()
-    try:
-        for node in rig.ADDRESS:  # who came later is told to the others
-            until(lambda node=node: cell.run(node, "nodes").stdout.count("\n") >= 3, 90)
-        for part in chosen:
-            began = time.monotonic()
-            print(f"# {part.__name__}", flush=True)
-            try:
-                part(cell)
-            except (RuntimeError, OSError, subprocess.SubprocessError) as e:
-                check(part.__name__, False, repr(e))
-            for shell in cell.shells:
-                shell.close()
-            cell.shells.clear()
-            print(f"# {part.__name__} took {time.monotonic() - began:.1f} s", flush=True)
-    finally:
-        with contextlib.suppress(Exception):
-            cell.close()
-    passed = sum(checks)
-    print(f"{passed} passed, {len(checks) - passed} failed")
-    return passed != len(checks)
+def all_known(cell):
+    """Who came later is told to the others."""
+    for node in rig.ADDRESS:
+        until(lambda node=node: cell.run(node, "nodes").stdout.count("\n") >= 3, 90)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(rig.test(PARTS, before=all_known))
