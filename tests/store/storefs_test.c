@@ -132,6 +132,7 @@ static int tear_down(void **state)
     struct world *w = *state;
     rig_free_bare(w->rig);
     storefs_free(w->fs);
+    rig_close_loop(w->rig);
     store_close(w->server_side);
     store_close(w->writer_side);
     disk_free(w->disk);
@@ -309,6 +310,7 @@ static void damage_is_told_and_never_served(void **state)
     assert_true(told > 0);
     rig_free_bare(fresh.rig);
     storefs_free(fresh.fs);
+    rig_close_loop(fresh.rig);
     store_close(fresh.server_side);
 }
 

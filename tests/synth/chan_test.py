@@ -73,9 +73,10 @@ def several():
         fa, fb = a.at("many", READ), b.at("many", READ)
         ta, tb = a.begin_read(fa), b.begin_read(fb)
         got = [program.next().split() for _ in range(4)]
-        first, second = [m for m in got if m[0] == b"read"]
-        program.say(b"data " + second[1] + b"\ntwo")
-        program.say(b"data " + first[1] + b"\none")
+        opens = [m[1] for m in got if m[0] == b"open"]  # a's, then b's
+        number = {m[2]: m[1] for m in got if m[0] == b"read"}
+        program.say(b"data " + number[opens[1]] + b"\ntwo")
+        program.say(b"data " + number[opens[0]] + b"\none")
         equal("answers come in any order", (a.end_read(ta), b.end_read(tb)), (b"one", b"two"))
         big = bytes(range(256)) * 400
         tag = begin_write(a := connect(), a.at("many", WRITE), big[:8000])
