@@ -481,5 +481,7 @@ int main(int argc, char **argv)
     uv_timer_init(uv_default_loop(), &unclaimed);
     uv_timer_start(&unclaimed, on_unclaimed, UNCLAIMED_MS, 0);
     uv_unref((uv_handle_t *)&unclaimed);
-    return synth_serve_main(argc, argv, "env", kinds, KINDS);
+    int status = synth_serve_main(argc, argv, "env", kinds, KINDS);
+    keep_free(k);
+    return status;
 }

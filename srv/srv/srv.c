@@ -382,5 +382,7 @@ int main(int argc, char **argv)
         cg_log(CG_ERROR_LEVEL, "cannot start: %s", eb.text[0] ? eb.text : cg_err_meaning(e));
         return 1;
     }
-    return synth_serve_main(argc, argv, "srv", kinds, KINDS);
+    int status = synth_serve_main(argc, argv, "srv", kinds, KINDS);
+    keep_free(k);
+    return status;
 }

@@ -54,6 +54,8 @@ class Kept:
     def end(self):
         self.process.terminate()
         equal(f"{self.name} ends well", self.process.wait(10), 0)
+        if self.process.returncode != 0:
+            print(self.logged()[-4000:])
         for fd in self.items.values():
             os.close(fd)
         self.listener.close()
