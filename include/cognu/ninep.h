@@ -24,6 +24,7 @@ struct ninep_frame {
     uint32_t len; /* bytes of the message */
     uint32_t cap;
     uint32_t sent; /* for the transport: bytes already written */
+    bool lazy;     /* for the transport: it may be held back for a moment, to go with others */
     uint8_t data[];
 };
 struct ninep_frame *ninep_frame_new(uint32_t cap);          /* NULL: no memory */
@@ -266,6 +267,7 @@ struct ninep_client_config {
     void (*connect)(void *ctx);
     void (*send)(void *ctx, struct ninep_frame *f); /* takes f */
     void (*disconnect)(void *ctx);                  /* drop the link: it is broken or silent */
+    void (*hurry)(void *ctx); /* send what is held back. May be NULL where nothing is */
     /* Makes the credential for Tattach over this connection: answer later by
      * ninep_client_credential. NULL: empty credential. */
     void (*credential)(void *ctx, const struct ninep_peer *peer);
@@ -310,6 +312,7 @@ struct ninep_call {
     union ninep_tmsg t;   /* spans are copied by ninep_client_call */
     uint32_t chain;       /* 0, or from ninep_client_chain */
     bool last;            /* last of its chain */
+    bool lazy;            /* nobody waits for the answer yet (ninep_client_hurry) */
     uint32_t deadline_ms; /* 0: the client's default; UINT32_MAX: none */
     uint64_t trace;
     uint64_t origin;  /* the owner's: what it is for, as its successor will know it */
@@ -320,6 +323,8 @@ struct ninep_call {
  * memory is short (done is then not called). When all slots are taken the call waits its turn;
  * chains keep their order. */
 uint64_t ninep_client_call(struct ninep_client *c, const struct ninep_call *call);
+/* Somebody waits now for what was called lazily. */
+void ninep_client_hurry(struct ninep_client *c);
 void ninep_client_cancel(
     struct ninep_client *c,
     uint64_t call); /* done still comes, with CG_ECANCELED or the true outcome */

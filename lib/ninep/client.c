@@ -194,7 +194,7 @@ static uint64_t due(const struct ninep_client *c)
     } else if (c->state == NINEP_STARTING) {
         next = sooner(next, c->start_ns);
     } else if (c->state == NINEP_UP) {
-        next = c->fid_clunks ? sooner(next, c->clunk_due_ns) : next;
+        next = c->fid_clunks ? sooner(next, client__clunks_alone(c)) : next;
         next = c->releases ? sooner(next, c->release_due_ns) : next;
     }
     return next;

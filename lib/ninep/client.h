@@ -35,7 +35,8 @@ enum {
     CLIENT_PAUSE_MS_MIN = 50,   /* before the first reconnect */
     CLIENT_PAUSE_MS_MAX = 5000, /* before any */
     CLIENT_CANCEL_MS = 500,     /* beyond two round trips, for the outcome of a cancelled call */
-    CLIENT_CLUNK_MS = 1,        /* clunks are gathered for so long */
+    CLIENT_CLUNK_MS = 1,        /* clunks are gathered for so long, then go with the next call */
+    CLIENT_CLUNK_MS_MAX = 5,    /* or alone */
     CLIENT_LEASE_MARGIN = 128,  /* this part of a term is left unused: clocks run apart */
     CLIENT_NAME_BYTES = 128,
 };
@@ -223,6 +224,7 @@ bool client__fids_init(struct ninep_client *c);
 void client__fids_lost(struct ninep_client *c);
 void client__clunk(struct ninep_client *c, uint32_t fid); /* nothing can still make it */
 void client__clunks_send(struct ninep_client *c);
+uint64_t client__clunks_alone(const struct ninep_client *c);
 void client__clunked(struct ninep_client *c, const struct call *k); /* a Tclunk was answered */
 
 #endif

@@ -92,6 +92,7 @@ static bool own_frame(struct call *k)
         k->frame = f;
     }
     k->frame->sent = 0;
+    k->frame->lazy = false;
     return true;
 }
 
@@ -479,6 +480,7 @@ uint64_t ninep_client_call(struct ninep_client *c, const struct ninep_call *call
     k->done = call->done;
     k->aux = call->aux;
     k->newfid = client__new_fid(call->type, &call->t);
+    k->frame->lazy = call->lazy;
     uint64_t id = k->id;
     client__enter(c);
     client__releases_send(c);
@@ -497,6 +499,13 @@ uint64_t ninep_client_call(struct ninep_client *c, const struct ninep_call *call
     client__pump(c);
     client__unwind(c);
     return id;
+}
+
+void ninep_client_hurry(struct ninep_client *c)
+{
+    if (c->linked && c->cfg.hurry) {
+        c->cfg.hurry(c->cfg.ctx);
+    }
 }
 
 /* ---- giving up ---- */

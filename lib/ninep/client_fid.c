@@ -84,12 +84,18 @@ void ninep_client_clunk(struct ninep_client *c, uint32_t fid)
     }
 }
 
+/* When the gathered clunks go even without a call. */
+uint64_t client__clunks_alone(const struct ninep_client *c)
+{
+    return c->clunk_due_ns + (CLIENT_CLUNK_MS_MAX - CLIENT_CLUNK_MS) * CLIENT_MS;
+}
+
 void client__clunk(struct ninep_client *c, uint32_t fid)
 {
     c->fid_clunk[c->fid_clunks++] = fid;
     if (c->fid_clunks == 1) {
         c->clunk_due_ns = client__now(c) + CLIENT_CLUNK_MS * CLIENT_MS;
-        client__wake_at(c, c->clunk_due_ns);
+        client__wake_at(c, client__clunks_alone(c));
     }
 }
 
@@ -109,6 +115,7 @@ void client__clunks_send(struct ninep_client *c)
             return;
         }
         c->fid_clunks -= n;
+        k->frame->lazy = true;
         client__queue(c, k, false);
         client__pump(c);
     }

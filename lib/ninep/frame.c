@@ -20,6 +20,7 @@ struct ninep_frame *ninep_frame_new(uint32_t cap)
         f->len = 0;
         f->cap = cap;
         f->sent = 0;
+        f->lazy = false;
     }
     return f;
 }

@@ -7,7 +7,8 @@
  *
  * What is sent during one turn of the loop is gathered and written when the turn ends, just before
  * the loop would sleep, so that a chain or a burst of replies is one writev. Nothing here calls
- * back from within a send.
+ * back from within a send. Frames that nobody waits for (lazy) are held for a moment more, so that
+ * a file's create, its first write and what closes it go together.
  */
 #ifndef COGNU_GLUE_H
 #define COGNU_GLUE_H
@@ -21,6 +22,8 @@ enum {
     GLUE__DIRECT_BYTES_MIN = 32 << 10, /* what is left of a frame: from here on, read in place */
     GLUE__WRITE_FRAMES_MAX = 64,       /* of one writev */
     GLUE__OUT_BYTES_MAX = 4 << 20,     /* waiting for a slow reader: a few of the largest replies */
+    GLUE__HOLD_MS = 1,                 /* lazy frames wait so long for others to go with */
+    GLUE__HOLD_BYTES_MAX = 64 << 10,   /* but not when there are so many bytes of them */
     GLUE__SOCKET_BYTES = 1 << 20,      /* the kernel's buffer each way: one bulk frame */
     GLUE__CONNS_MAX = 16384,           /* of a listener: far below what sessions allow */
     GLUE__BACKLOG = 512,
@@ -32,7 +35,10 @@ struct glue__shared {
     uv_loop_t *loop;
     uint32_t refs;
     uv_prepare_t flush;
+    uv_timer_t hold;
+    uint32_t handles;        /* of these two, not closed yet */
     struct cg_list flushing; /* connections that have something to write */
+    struct cg_list holding;  /* and those whose frames are all lazy, until hold fires */
     uint8_t *staging;
 };
 struct glue__shared *glue__shared_get(uv_loop_t *loop); /* NULL: no memory */
@@ -57,9 +63,9 @@ struct glue__io {
     struct cg_str line;
     struct cg_str held; /* bytes that were read but not looked at: the peer reads too slowly */
     struct cg_list out, writing;
-    struct cg_list flush_link;
-    size_t out_bytes; /* of out and writing */
-    bool bounded;     /* stop reading while too much waits in out */
+    struct cg_list flush_link; /* in flushing or holding */
+    size_t out_bytes;          /* of out and writing */
+    bool bounded;              /* stop reading while too much waits in out */
     bool reading, direct, bulk, finishing, closing;
 };
 
@@ -69,6 +75,7 @@ void glue__io_want_line(struct glue__io *io);                           /* befor
 void glue__io_framer(struct glue__io *io, struct ninep_framer *framer); /* from now on */
 cg_err glue__io_start(struct glue__io *io);
 void glue__io_send(struct glue__io *io, struct ninep_frame *f); /* takes f */
+void glue__io_hurry(struct glue__io *io);  /* what is held goes when this turn of the loop ends */
 void glue__io_finish(struct glue__io *io); /* write what can be written now, then end */
 void glue__io_close(struct glue__io *io);
 bool glue__io_peer_uid(struct glue__io *io, uint32_t *uid);

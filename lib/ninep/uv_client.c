@@ -177,6 +177,14 @@ static void on_send(void *ctx, struct ninep_frame *f)
     }
 }
 
+static void on_hurry(void *ctx)
+{
+    struct uv_client *u = ctx;
+    if (u->link) {
+        glue__io_hurry(&u->link->io);
+    }
+}
+
 static void on_disconnect(void *ctx)
 {
     struct uv_client *u = ctx;
@@ -281,6 +289,7 @@ static struct ninep_client_config wrap(struct uv_client *u)
     c.connect = on_connect;
     c.send = on_send;
     c.disconnect = on_disconnect;
+    c.hurry = on_hurry;
     c.credential = c.credential ? on_credential : NULL;
     c.credential_ctx = NULL;
     c.state = on_state;

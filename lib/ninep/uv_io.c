@@ -13,21 +13,38 @@ static _Thread_local struct cg_list loops; /* a thread owns its loops */
 
 static void flush(struct glue__io *io);
 
-static void on_prepare(uv_prepare_t *h)
+static void flush_all(struct cg_list *list)
 {
-    struct glue__shared *s = CG_CONTAINER(h, struct glue__shared, flush);
-    while (!cg_list_empty(&s->flushing)) {
-        struct glue__io *io = CG_CONTAINER(s->flushing.next, struct glue__io, flush_link);
+    while (!cg_list_empty(list)) {
+        struct glue__io *io = CG_CONTAINER(list->next, struct glue__io, flush_link);
         cg_list_del(&io->flush_link);
         flush(io);
     }
 }
 
-static void on_prepare_closed(uv_handle_t *h)
+static void on_prepare(uv_prepare_t *h)
 {
-    struct glue__shared *s = CG_CONTAINER(h, struct glue__shared, flush);
-    cg_free(s->staging);
-    cg_free(s);
+    flush_all(&CG_CONTAINER(h, struct glue__shared, flush)->flushing);
+}
+
+static void on_held(uv_timer_t *h)
+{
+    flush_all(&CG_CONTAINER(h, struct glue__shared, hold)->holding);
+}
+
+static void on_shared_closed(uv_handle_t *h)
+{
+    struct glue__shared *s = h->data;
+    if (--s->handles == 0) {
+        cg_free(s->staging);
+        cg_free(s);
+    }
+}
+
+static void move(struct glue__io *io, struct cg_list *list)
+{
+    cg_list_del(&io->flush_link);
+    cg_list_push(list, &io->flush_link);
 }
 
 /* A lost connection is an error of its write, not the end of the process; but a program that has
@@ -44,14 +61,19 @@ static struct glue__shared *shared_new(uv_loop_t *loop)
 {
     struct glue__shared *s = cg_zalloc(sizeof *s);
     uint8_t *staging = cg_alloc(GLUE__STAGING_BYTES);
-    if (!s || !staging || uv_prepare_init(loop, &s->flush) != 0) {
+    if (!s || !staging) {
         cg_free(s);
         cg_free(staging);
         return NULL;
     }
+    uv_prepare_init(loop, &s->flush); /* neither can fail */
+    uv_timer_init(loop, &s->hold);
+    s->flush.data = s->hold.data = s;
+    s->handles = 2;
     s->loop = loop;
     s->staging = staging;
     cg_list_init(&s->flushing);
+    cg_list_init(&s->holding);
     uv_prepare_start(&s->flush, on_prepare);
     uv_unref((uv_handle_t *)&s->flush);
     cg_list_push(&loops, &s->link);
@@ -82,7 +104,8 @@ void glue__shared_put(struct glue__shared *s)
 {
     if (--s->refs == 0) {
         cg_list_del(&s->link);
-        uv_close((uv_handle_t *)&s->flush, on_prepare_closed);
+        uv_close((uv_handle_t *)&s->flush, on_shared_closed);
+        uv_close((uv_handle_t *)&s->hold, on_shared_closed);
     }
 }
 
@@ -348,8 +371,22 @@ void glue__io_send(struct glue__io *io, struct ninep_frame *f)
     f->sent = 0;
     cg_list_push(&io->out, &f->link);
     io->out_bytes += f->len;
-    cg_list_del(&io->flush_link);
-    cg_list_push(&io->shared->flushing, &io->flush_link);
+    struct glue__shared *s = io->shared;
+    if (!f->lazy || io->out_bytes > GLUE__HOLD_BYTES_MAX) {
+        move(io, &s->flushing);
+    } else if (cg_list_empty(&io->flush_link)) {
+        if (cg_list_empty(&s->holding)) {
+            uv_timer_start(&s->hold, on_held, GLUE__HOLD_MS, 0);
+        }
+        move(io, &s->holding);
+    }
+}
+
+void glue__io_hurry(struct glue__io *io)
+{
+    if (!cg_list_empty(&io->flush_link)) {
+        move(io, &io->shared->flushing);
+    }
 }
 
 void glue__io_finish(struct glue__io *io)
@@ -357,8 +394,7 @@ void glue__io_finish(struct glue__io *io)
     if (!io->closing && !io->finishing) {
         io->finishing = true;
         read_stop(io);
-        cg_list_del(&io->flush_link);
-        cg_list_push(&io->shared->flushing, &io->flush_link);
+        move(io, &io->shared->flushing);
     }
 }
 

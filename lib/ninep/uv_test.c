@@ -1,6 +1,7 @@
 /* Client, glue and server framework over real Unix sockets. The server is a process of its own,
  * started by fork and ended by its number. */
 #include "client.h"
+#include "glue.h"
 #include "test_fs.h"
 
 #include <cognu/ninep_uv.h>
@@ -499,6 +500,95 @@ static void a_slow_reader_is_not_read_from(void **state)
     close(fd);
 }
 
+/* ---- lazy frames ---- */
+
+static void no_frame(struct glue__io *io, struct ninep_frame *f)
+{
+    (void)io;
+    ninep_frame_free(f);
+}
+
+static void no_end(struct glue__io *io, cg_err why, const char *detail)
+{
+    (void)io;
+    fail_msg("%s: %s", cg_err_name(why), detail);
+}
+
+static void no_more(struct glue__io *io)
+{
+    (void)io;
+}
+
+static void put_byte(struct glue__io *io, char byte, uint32_t len, bool lazy)
+{
+    struct ninep_frame *f = ninep_frame_new(len);
+    assert_non_null(f);
+    memset(f->data, byte, len);
+    f->len = len;
+    f->lazy = lazy;
+    glue__io_send(io, f);
+}
+
+static void expect_bytes(int fd, const char *want)
+{
+    char got[8] = "";
+    ssize_t n = recv(fd, got, sizeof got - 1, MSG_DONTWAIT);
+    got[n > 0 ? n : 0] = 0;
+    assert_string_equal(got, want);
+}
+
+/* Puts a lazy byte until one is held when a turn has ended: on a slow machine its time may. */
+static void hold_byte(uv_loop_t *loop, struct glue__io *io, int fd)
+{
+    char got;
+    for (;;) {
+        uv_update_time(loop);
+        uint64_t began = uv_now(loop);
+        put_byte(io, 'a', 1, true);
+        uv_run(loop, UV_RUN_NOWAIT);
+        if (recv(fd, &got, 1, MSG_DONTWAIT) < 0) {
+            return;
+        }
+        assert_true(uv_now(loop) - began >= GLUE__HOLD_MS);
+    }
+}
+
+static void what_nobody_waits_for_goes_with_the_next(void **state)
+{
+    static const struct glue__io_ops ops = {.frame = no_frame, .end = no_end, .closed = no_more};
+    uv_loop_t loop;
+    struct glue__io io;
+    int fd[2];
+    (void)state;
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fd), 0);
+    assert_int_equal(uv_loop_init(&loop), 0);
+    assert_int_equal(glue__io_init(&io, &loop, &ops), CG_OK);
+    assert_int_equal(uv_pipe_open(&io.pipe, fd[0]), 0);
+    assert_int_equal(glue__io_start(&io), CG_OK);
+    hold_byte(&loop, &io, fd[1]);
+    put_byte(&io, 'b', 1, false);
+    uv_run(&loop, UV_RUN_NOWAIT);
+    expect_bytes(fd[1], "ab");
+
+    put_byte(&io, 'c', 1, true);
+    glue__io_hurry(&io);
+    uv_run(&loop, UV_RUN_NOWAIT);
+    expect_bytes(fd[1], "c");
+
+    put_byte(&io, 'd', 1, true);
+    while (io.out_bytes > 0) { /* until its time ends */
+        uv_run(&loop, UV_RUN_ONCE);
+    }
+    expect_bytes(fd[1], "d");
+
+    put_byte(&io, 'e', GLUE__HOLD_BYTES_MAX + 1, true);
+    uv_run(&loop, UV_RUN_NOWAIT);
+    expect_bytes(fd[1], "eeeeeee");
+    glue__io_close(&io);
+    end_loop(&loop);
+    close(fd[1]);
+}
+
 static void the_gate_must_name_its_peer(void **state)
 {
     (void)state;
@@ -630,6 +720,7 @@ int main(void)
         cmocka_unit_test_teardown(cancel_and_deadline_reach_the_server, teardown),
         cmocka_unit_test_teardown(a_slow_reader_is_not_read_from, teardown),
         cmocka_unit_test_teardown(a_thousand_clients_at_once, teardown),
+        cmocka_unit_test(what_nobody_waits_for_goes_with_the_next),
         cmocka_unit_test_teardown(the_gate_must_name_its_peer, teardown),
         cmocka_unit_test_teardown(a_refusal_of_the_gate_is_told, teardown),
         cmocka_unit_test_teardown(a_server_ends_cleanly, teardown),

@@ -88,6 +88,7 @@ struct ns {
     uint64_t rest_ns;            /* NS_NAMES_REST_MS likewise */
     uint64_t hits, misses;       /* lookups answered here, or by the server */
     bool jail;
+    bool lazy; /* calls were made that nobody waited for then: ns__op_park */
     bool closing;
     bool adopting;      /* records are read, not written */
     uint64_t origin;    /* of operations that begin now */
@@ -409,6 +410,7 @@ struct ns__flight {
     struct ns__tree *tree;
     uint32_t n;
     uint32_t chain; /* 0: its own */
+    bool lazy;      /* nobody waits for its answers, until an operation parks */
     struct ns__call *calls[NS_FLIGHT_MAX];
     struct ninep_call msgs[NS_FLIGHT_MAX];
 };

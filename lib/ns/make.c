@@ -237,6 +237,7 @@ static void create_early(struct ns_op *op, struct ns__obj *dir)
         return;
     }
     fl.chain = f->chain = ninep_client_chain(dir->tree->client);
+    fl.lazy = true;
     f->fid = m->create.newfid = ninep_client_fid(dir->tree->client);
     f->session = dir->tree->session;
     f->state = NS__OPENING;

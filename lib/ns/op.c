@@ -83,10 +83,24 @@ struct ns_op *ns__op_start(struct ns_op *op)
     return op;
 }
 
+static void hurry(struct ns *ns)
+{
+    ns->lazy = false;
+    CG_LIST_EACH (it, &ns->trees) {
+        struct ns__tree *t = CG_CONTAINER(it, struct ns__tree, link);
+        if (t->client) {
+            ninep_client_hurry(t->client);
+        }
+    }
+}
+
 void ns__op_park(struct ns_op *op, struct cg_list *waiters)
 {
     cg_list_del(&op->wait);
     cg_list_push(waiters, &op->wait);
+    if (op->ns->lazy) {
+        hurry(op->ns);
+    }
 }
 
 void ns__wake(struct cg_list *waiters)
@@ -389,6 +403,7 @@ void ns__flight_init(struct ns__flight *f, struct ns_op *op, struct ns__tree *tr
     f->tree = tree;
     f->n = 0;
     f->chain = 0;
+    f->lazy = false;
 }
 
 union ninep_tmsg *ns__flight_add(struct ns__flight *f, uint8_t type, struct ns__obj *obj,
@@ -492,6 +507,7 @@ void ns__flight_send(struct ns__flight *f)
             }
         }
         c->moment = t->moment;
+        m->lazy = f->lazy;
         m->origin = c->origin = f->op && is_change(c) ? f->op->origin : 0;
         if (c->file) {
             ns__file_save(c->file);
@@ -505,6 +521,7 @@ void ns__flight_send(struct ns__flight *f)
         }
     }
     f->n = 0;
+    t->ns->lazy = t->ns->lazy || f->lazy;
     for (uint32_t i = 0; i < fails; i++) {
         call_end(failed[i], CG_ENOMEM, NULL, "no memory for a request");
     }

@@ -112,6 +112,7 @@ static bool send_behind(struct ns_op *op, struct ns_file *f)
         uint32_t n = op->count - at < room ? op->count - at : room;
         ns__flight_init(&fl, op, f->obj->tree);
         fl.chain = f->chain;
+        fl.lazy = true;
         if (!send_piece(&fl, f, op->offset + at, (struct cg_span){(uint8_t *)op->data + at, n},
                         ns__written)) {
             ns__file_error(f, CG_ENOMEM, "no memory for a write");
