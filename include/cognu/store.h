@@ -363,7 +363,8 @@ cg_err store_parity(struct store *s, uint32_t lost, const struct store_progress 
 
 struct store_stats {
     uint64_t packs, pack_bytes, live_bytes /* before compression */, raw_bytes, runs, entries,
-        index_bytes, refs, leases, state_number, space_free, space_total;
+        index_bytes, refs, leases, state_number, space_free, space_total,
+        index_reads; /* pages of the index that single look-ups read since it was opened */
 };
 cg_err store_stats(struct store *s, struct store_stats *out, struct cg_errbuf *eb);
 

@@ -15,8 +15,8 @@
 enum {
     DEAD_MAX = 96 << 10, /* objects a round */
     TOUCHED_MAX =
-        4 << 10, /* children whose counts are looked up together, in the order of the index */
-    TRIES = 16,  /* when others replace runs meanwhile */
+        64 << 10, /* children whose counts are looked up together, in the order of the index */
+    TRIES = 16,   /* when others replace runs meanwhile */
 };
 
 /* ---- the dead ---- */
@@ -66,20 +66,36 @@ static bool may_die(const struct closure *c, const struct sum *sum)
     return sum->place.kind && (!c->condemned_only || sum->condemned);
 }
 
+/* Those that were condemned when nothing led to them. */
+static cg_err find_condemned_seeds(struct closure *c, struct cg_errbuf *eb)
+{
+    struct run_cursor at;
+    cg_err e = cursor_open(c->s, c->s->condemned, &at, eb);
+    while (!e && !at.end) {
+        struct sum sum;
+        e = index_find(c->s, &at.now.score, &sum, eb);
+        if (!e && sum.count <= 0 && sum.place.kind) {
+            sum.place.score = sum.score;
+            e = add_dead(c, &sum.place);
+        }
+        e = e ? e : cursor_next(c->s, &at, eb);
+    }
+    cursor_close(&at);
+    return e;
+}
+
 static cg_err find_seeds(struct closure *c, const struct store_progress *p, struct cg_errbuf *eb)
 {
     struct merge m;
     struct sum sum;
-    uint64_t done = 0, total = 0;
-    for (size_t i = 0; i < c->s->runs; i++) {
-        total += c->s->run[i]->rec.entries;
-    }
+    uint64_t done = 0, total;
     cg_err e = merge_open(c->s, c->s->run, (uint32_t)c->s->runs, &m, eb);
+    total = e ? 0 : merge_entries(&m);
     while (!e && (e = merge_next(&m, &sum, NULL, NULL, eb)) == CG_OK) {
         if ((++done & 0xffff) == 0) {
             tell(p, "looking for what is dead", done, total);
         }
-        if (sum.count > 0 || !may_die(c, &sum)) {
+        if (sum.count > 0 || !sum.place.kind) {
             continue;
         }
         if (c->dead.count >= DEAD_MAX) {
@@ -191,7 +207,9 @@ static cg_err closure_find(struct closure *c, struct store *s, bool condemned_on
 {
     *c = (struct closure){.s = s, .condemned_only = condemned_only};
     c->touched = cg_alloc((TOUCHED_MAX + EDGES_MAX) * sizeof *c->touched);
-    cg_err e = c->touched ? find_seeds(c, p, eb) : CG_ENOMEM;
+    cg_err e = !c->touched      ? CG_ENOMEM
+               : condemned_only ? find_condemned_seeds(c, eb)
+                                : find_seeds(c, p, eb);
     while (!e && c->expanded < c->queued) {
         if (c->child.count + EDGES_MAX / 16 > DEAD_MAX && !condemned_only) {
             e = settle_touched(c, eb);
@@ -286,15 +304,14 @@ static cg_err free_condemned(struct store_writer *w, const struct store_progress
                              struct store_collected *out, struct cg_errbuf *eb)
 {
     struct memtable counts = {0};
-    struct closure c;
-    cg_err e = closure_find(&c, w->s, true, p, eb);
+    struct closure c = {0};
+    struct remake r = {
+        .w = w, .map = drop_dead, .aux = &c, .counts = &counts, .end_condemned = true};
+    cg_err e = writer_run_id(w, &r.id, eb);
+    e = e ? e : closure_find(&c, w->s, true, p, eb);
     uint32_t n = e ? 0 : closure_count(&c);
     e = e ? e : survivors(&c, &counts);
-    if (!e) {
-        struct remake r = {
-            .w = w, .map = drop_dead, .aux = &c, .counts = &counts, .end_condemned = true};
-        e = remake_index(&r, p, eb);
-    }
+    e = e ? e : remake_index(&r, p, eb);
     if (!e) {
         out->objects += n;
         out->bytes += c.bytes;

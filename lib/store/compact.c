@@ -57,7 +57,7 @@ static cg_err merge_runs(struct store_writer *w, struct run **runs, uint32_t cou
     if (e) {
         return e;
     }
-    e = run_create(w->s, id, RUN_ENTRIES, &out, eb);
+    e = run_create(w->s, id, RUN_ENTRIES, merge_entries(&m), &out, eb);
     while (!e && (e = merge_next(&m, &sum, NULL, NULL, eb)) == CG_OK) {
         struct entry entry;
         if (sum.places > 1 && sum.place.kind == STORE_NODE) {

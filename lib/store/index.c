@@ -151,6 +151,7 @@ cg_err index_sync(struct store *s, struct cg_errbuf *eb)
         }
     }
     s->runs = kept;
+    near_sync(s);
     return e;
 }
 
@@ -198,7 +199,7 @@ cg_err index_has(struct store *s, const struct store_score *score, bool *has, st
 {
     struct entry e;
     bool found = false;
-    *has = false;
+    *has = near_has(s, score);
     /* The newest run first: what is put again was, as a rule, put lately. */
     for (size_t i = s->runs; i-- > 0 && !*has;) {
         if (s->run[i] == s->condemned) {
@@ -209,6 +210,9 @@ cg_err index_has(struct store *s, const struct store_score *score, bool *has, st
             return err;
         }
         *has = found && e.kind != 0;
+        if (*has) {
+            near_learn(s, &e);
+        }
     }
     if (*has && s->condemned) {
         cg_err err = run_find(s, s->condemned, score, &e, &found, eb);
@@ -271,6 +275,15 @@ cg_err merge_next(struct merge *m, struct sum *out, entry_fn *each, void *aux, s
         }
     }
     return CG_OK;
+}
+
+uint64_t merge_entries(const struct merge *m)
+{
+    uint64_t n = 0;
+    for (uint32_t i = 0; i < m->count; i++) {
+        n += m->cursor[i].run->rec.entries;
+    }
+    return n;
 }
 
 void merge_close(struct merge *m)

@@ -21,7 +21,7 @@ struct pool {
     uint32_t queued, spares, busy;
     bool stop;
     struct pack_out *pack;
-    uint64_t pack_raw; /* of pack, before compression */
+    uint64_t pack_raw; /* of pack: what its record will say */
     struct placed *placed;
     size_t places, places_cap;
     uint32_t first; /* frame of placed[0] */
@@ -79,7 +79,9 @@ static cg_err append(struct pool *p, struct frame *f, struct cg_errbuf *eb)
     }
     if (!e) {
         p->placed[f->number - p->first] = place;
-        p->pack_raw += f->raw_len;
+    }
+    for (uint32_t i = 0; !e && i < f->count; i++) {
+        p->pack_raw += object_units(f->len[i]) * (uint64_t)ENTRY_SIZE_UNIT;
     }
     bool full = !e && (p->pack->at > PACK_BYTES_MAX || p->pack->objects > PACK_OBJECTS_MAX);
     return full ? end_pack(p, eb) : e;

@@ -23,6 +23,7 @@ struct repair {
     uint32_t *old_run; /* of the state at the beginning */
     size_t old_runs;
     uint64_t entries;  /* objects in packs, copies included */
+    uint64_t appended; /* of them, those that the writer brought */
     uint64_t state_ns; /* when the state that it began with was made */
     struct node_places nodes;
     struct run_record run;
@@ -36,7 +37,8 @@ static cg_err add_pack(struct repair *r, const struct pack_record *rec)
     if (!array_room(&r->pack, &r->packs_cap, r->packs, sizeof *r->pack)) {
         return CG_ENOMEM;
     }
-    r->pack[r->packs++] = *rec;
+    r->pack[r->packs] = *rec;
+    r->pack[r->packs++].live = rec->raw - ENTRY_SIZE_UNIT; /* what nothing leads to does not */
     return CG_OK;
 }
 
@@ -91,8 +93,7 @@ static cg_err examine_pack(struct repair *r, uint32_t id, struct cg_errbuf *eb)
         return CG_OK;
     }
     if (!damaged && v.whole) {
-        struct pack_record rec = {
-            .id = id, .bytes = v.end + PACK_END_BYTES, .raw = v.raw, .live = v.raw};
+        struct pack_record rec = {.id = id, .bytes = v.end + PACK_END_BYTES, .raw = v.raw};
         r->entries += objects;
         return objects ? add_pack(r, &rec) : CG_OK;
     }
@@ -136,9 +137,10 @@ static cg_err take_new_packs(struct repair *r, struct cg_errbuf *eb)
     memtable_clear(&r->w->mem);
     for (size_t i = 0; i < r->w->packs && !e; i++) {
         e = add_pack(r, &r->w->pack[i]);
-        r->entries += e ? 0 : r->w->counts.objects_new; /* at most */
     }
     r->w->packs = 0;
+    r->entries += r->w->counts.objects_new - r->appended;
+    r->appended = r->w->counts.objects_new;
     return e;
 }
 
@@ -160,13 +162,12 @@ static cg_err place_frame(void *aux, const struct frame_in *f)
         if (!place) {
             return CG_ENOMEM;
         }
-        uint32_t len = f->start[i + 1] - f->start[i];
         *place = (struct entry){.score = f->score[i],
                                 .pack = f->pack,
                                 .at = f->at,
                                 .slot = (uint16_t)i,
                                 .kind = f->kind,
-                                .size = (uint16_t)((len + ENTRY_SIZE_UNIT - 1) / ENTRY_SIZE_UNIT)};
+                                .size = (uint16_t)object_units(f->start[i + 1] - f->start[i])};
     }
     return CG_OK;
 }
@@ -230,7 +231,7 @@ static cg_err make_places(struct repair *r, struct cg_errbuf *eb)
         run_remove(r->s, r->run.id);
     }
     cg_err e = writer_run_id(r->w, &id, eb);
-    e = e ? e : run_create(r->s, id, RUN_ENTRIES, &out, eb);
+    e = e ? e : run_create(r->s, id, RUN_ENTRIES, r->entries, &out, eb);
     if (e) {
         return e;
     }
@@ -410,7 +411,7 @@ static cg_err make_counts(struct repair *r, struct cg_errbuf *eb)
     memtable_clear(&r->missing);
     cg_err e = find_nodes(r, eb);
     e = e ? e : writer_run_id(r->w, &id, eb);
-    e = e ? e : run_create(r->s, id, RUN_ENTRIES, &out, eb);
+    e = e ? e : run_create(r->s, id, RUN_ENTRIES, r->entries, &out, eb);
     if (e) {
         return e;
     }

@@ -6,7 +6,9 @@
 #include <string.h>
 
 enum {
-    SMALL_PACK_BYTES = PACK_BYTES_MAX / 4,
+    /* Before compression. A pack that is full by its number of objects has more: so small packs
+     * become fewer whatever is in them. */
+    SMALL_PACK_RAW = PACK_OBJECTS_MAX * ENTRY_SIZE_UNIT,
     SMALL_PACKS_MANY = 8,
     MOVED_MAX = 96 << 10, /* objects a round: their new places are kept in memory */
 };
@@ -93,17 +95,13 @@ static cg_err remake_run(struct remaking *m, const struct store_progress *p, str
     struct merge merge;
     struct run_out *out = NULL;
     struct sum sum;
-    uint32_t id;
-    uint64_t done = 0, total = 0;
-    for (size_t i = 0; i < m->s->runs; i++) {
-        total += m->s->run[i]->rec.entries;
-    }
-    cg_err e = writer_run_id(m->r->w, &id, eb);
-    e = e ? e : merge_open(m->s, m->s->run, (uint32_t)m->s->runs, &merge, eb);
+    uint64_t done = 0, total;
+    cg_err e = merge_open(m->s, m->s->run, (uint32_t)m->s->runs, &merge, eb);
     if (e) {
         return e;
     }
-    e = run_create(m->s, id, RUN_ENTRIES, &out, eb);
+    total = merge_entries(&merge);
+    e = run_create(m->s, m->r->id, RUN_ENTRIES, total, &out, eb);
     while (!e && (e = merge_next(&merge, &sum, NULL, NULL, eb)) == CG_OK) {
         if ((++done & 0xffff) == 0) {
             tell(p, "index", done, total);
@@ -128,7 +126,7 @@ static cg_err remake_edit(struct store *s, struct state *next, void *arg, struct
     for (size_t i = 0; i < next->packs; i++) {
         struct pack_record *p = &next->pack[i];
         const struct live *l = live_of(m, p->id);
-        p->live = l ? (l->bytes < p->raw ? l->bytes : p->raw) : p->live;
+        p->live = l ? l->bytes : p->live;
         if (!l || l->bytes) { /* nothing in the index lies in a pack that goes */
             next->pack[kept++] = *p;
         }
@@ -228,7 +226,7 @@ static size_t small_packs(const struct state *st)
 {
     size_t n = 0;
     for (size_t i = 0; i < st->packs; i++) {
-        n += st->pack[i].bytes < SMALL_PACK_BYTES;
+        n += st->pack[i].raw < SMALL_PACK_RAW;
     }
     return n;
 }
@@ -236,7 +234,7 @@ static size_t small_packs(const struct state *st)
 /* More than a quarter is dead; or it is one of many small ones. */
 static bool worth_moving(const struct pack_record *p, bool small_too)
 {
-    return p->live < p->raw - p->raw / 4 || (small_too && p->bytes < SMALL_PACK_BYTES);
+    return p->live < p->raw - p->raw / 4 || (small_too && p->raw < SMALL_PACK_RAW);
 }
 
 struct moved {
@@ -268,10 +266,11 @@ static cg_err rewrite_round(struct store_writer *w, const uint32_t *gone, size_t
         e = move_pack(w, gone[i], eb);
         gones = w->mem.count > MOVED_MAX ? i + 1 : gones;
     }
+    struct moved m = {.places = &w->mem, .gone = gone, .gones = gones};
+    struct remake r = {.w = w, .map = move_place, .aux = &m};
     e = e ? e : writer_flush(w, eb);
+    e = e ? e : writer_run_id(w, &r.id, eb);
     if (!e) {
-        struct moved m = {.places = &w->mem, .gone = gone, .gones = gones};
-        struct remake r = {.w = w, .map = move_place, .aux = &m};
         e = remake_index(&r, p, eb);
     }
     memtable_clear(&w->mem);

@@ -249,6 +249,7 @@ static cg_err page_get(struct store *s, struct run *r, uint32_t page, const uint
         return CG_OK;
     }
     slot->run = 0;
+    c->reads++;
     cg_err e = read_page(s, r, page, 1, bytes, eb);
     if (!e) {
         slot->run = r->rec.id;
@@ -379,7 +380,6 @@ struct run_out {
     uint64_t *fence;
     size_t fences, fences_cap;
     uint8_t (*filter)[FILTER_BYTES]; /* beside each fence */
-    size_t filters_cap;
     struct store_score last;
     uint8_t *buf;  /* CURSOR_PAGES pages */
     uint32_t page; /* of buf's first */
@@ -397,8 +397,8 @@ static void run_out_free(struct run_out *r)
     cg_free(r);
 }
 
-cg_err run_create(struct store *s, uint32_t id, enum run_kind kind, struct run_out **out,
-                  struct cg_errbuf *eb)
+cg_err run_create(struct store *s, uint32_t id, enum run_kind kind, uint64_t entries_max,
+                  struct run_out **out, struct cg_errbuf *eb)
 {
     uint8_t salt[SALT_BYTES];
     char path[PATH_BYTES];
@@ -412,9 +412,13 @@ cg_err run_create(struct store *s, uint32_t id, enum run_kind kind, struct run_o
     head_put(s, &r->rec, salt, r->head);
     r->aead = head_key(s, salt, true);
     r->buf = cg_zalloc(CURSOR_PAGES * PAGE_BYTES);
+    r->fences_cap = pages_of(entries_max);
+    r->fence = cg_alloc(r->fences_cap * sizeof *r->fence);
+    r->filter = cg_alloc(r->fences_cap * sizeof *r->filter);
     numbered_path(path, "index", id, 8);
-    cg_err e =
-        r->aead && r->buf ? s->io->open(s->io->ctx, path, STORE_IO_CREATE, &r->file) : CG_ENOMEM;
+    cg_err e = r->aead && r->buf && r->fence && r->filter
+                   ? s->io->open(s->io->ctx, path, STORE_IO_CREATE, &r->file)
+                   : CG_ENOMEM;
     if (!e) {
         e = s->io->write(s->io->ctx, r->file, 0, r->head, RUN_HEAD_BYTES);
     }
@@ -454,10 +458,7 @@ cg_err run_add(struct run_out *r, const struct entry *e, struct cg_errbuf *eb)
             }
             page = 0;
         }
-        if (!array_room(&r->fence, &r->fences_cap, r->fences, sizeof *r->fence) ||
-            !array_room(&r->filter, &r->filters_cap, r->fences, sizeof *r->filter)) {
-            return CG_ENOMEM;
-        }
+        cg_assert(r->fences < r->fences_cap);
         memset(r->filter[r->fences], 0, FILTER_BYTES);
         r->fence[r->fences++] = prefix(&e->score);
     }

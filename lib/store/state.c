@@ -276,7 +276,7 @@ cg_err state_write(struct store *s, const struct state *st, bool *taken, struct 
         struct cg_buf b = cg_buf_writer(file, STATE_HEAD_BYTES);
         cg_put_bytes(&b, STATE_MAGIC, 8);
         cg_put_u16(&b, FORMAT_VERSION);
-        cg_put_u16(&b, 0);
+        cg_put_u16(&b, STATE_IN_UNITS);
         cg_put_u32(&b, 0);
         cg_put_u64(&b, st->number);
         cg_put_bytes(&b, s->id, ID_BYTES);
@@ -313,6 +313,20 @@ static cg_err newest_number(struct store *s, uint64_t below, uint64_t *number, s
     return e ? cg_fail(eb, e, "state: %s", cg_err_meaning(e)) : CG_OK;
 }
 
+/* A state that was made when packs' bytes were counted one by one: its numbers become odd, so that
+ * what lives, which is whole units, never equals them. */
+static cg_err into_units(struct state *st, struct cg_str *body)
+{
+    for (size_t i = 0; i < st->packs; i++) {
+        st->pack[i].raw |= 1;
+    }
+    cg_err e = state_encode(st, body);
+    if (e) {
+        state_fini(st);
+    }
+    return e;
+}
+
 static cg_err open_body(struct store *s, const struct cg_str *file, uint64_t number,
                         struct cg_str *body, struct state *st)
 {
@@ -321,11 +335,12 @@ static cg_err open_body(struct store *s, const struct cg_str *file, uint64_t num
     }
     struct cg_buf b = cg_buf_reader(file->data, STATE_HEAD_BYTES);
     struct cg_span magic = cg_get_span(&b, 8);
-    uint32_t version = cg_get_u32(&b), zero = cg_get_u32(&b);
+    uint32_t version = cg_get_u16(&b), features = cg_get_u16(&b), zero = cg_get_u32(&b);
     uint64_t said = cg_get_u64(&b);
     struct cg_span id = cg_get_span(&b, ID_BYTES), salt = cg_get_span(&b, SALT_BYTES);
-    if (memcmp(magic.data, STATE_MAGIC, 8) != 0 || version != FORMAT_VERSION || zero != 0 ||
-        said != number || memcmp(id.data, s->id, ID_BYTES) != 0) {
+    if (memcmp(magic.data, STATE_MAGIC, 8) != 0 || version != FORMAT_VERSION ||
+        features > STATE_IN_UNITS || zero != 0 || said != number ||
+        memcmp(id.data, s->id, ID_BYTES) != 0) {
         return CG_EIO;
     }
     size_t len = file->len - STATE_HEAD_BYTES - TAG_BYTES;
@@ -346,7 +361,7 @@ static cg_err open_body(struct store *s, const struct cg_str *file, uint64_t num
     }
     cg_str_fini(body);
     *body = (struct cg_str){.data = data, .len = len, .cap = len + 1};
-    return CG_OK;
+    return features == STATE_IN_UNITS ? CG_OK : into_units(st, body);
 }
 
 cg_err state_load(struct store *s, bool *changed, struct cg_errbuf *eb)

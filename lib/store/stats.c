@@ -25,6 +25,7 @@ cg_err store_stats(struct store *s, struct store_stats *out, struct cg_errbuf *e
     out->refs = st->refs;
     out->leases = st->leases;
     out->state_number = st->number;
+    out->index_reads = s->pages.reads;
     return e ? e : s->io->space(s->io->ctx, &out->space_free, &out->space_total);
 }
 

@@ -300,19 +300,29 @@ void store_forget_pack(struct store *s, uint32_t id)
     }
 }
 
-cg_err store_frame(struct store *s, uint32_t pack, uint32_t at, struct frame_in **out,
-                   struct cg_errbuf *eb)
+static struct frame_in *frame_there(const struct store *s, uint32_t pack, uint32_t at)
 {
-    struct frame_in *oldest = &s->frame[0];
-    struct pack_in *p;
     for (uint32_t i = 0; i < s->o.cache_frames; i++) {
         struct frame_in *f = &s->frame[i];
         if (f->pack == pack && f->at == at && pack) {
-            f->used = ++s->clock;
-            *out = f;
-            return CG_OK;
+            return f;
         }
-        oldest = f->used < oldest->used ? f : oldest;
+    }
+    return NULL;
+}
+
+cg_err store_frame(struct store *s, uint32_t pack, uint32_t at, struct frame_in **out,
+                   struct cg_errbuf *eb)
+{
+    struct frame_in *oldest = &s->frame[0], *there = frame_there(s, pack, at);
+    struct pack_in *p;
+    if (there) {
+        there->used = ++s->clock;
+        *out = there;
+        return CG_OK;
+    }
+    for (uint32_t i = 1; i < s->o.cache_frames; i++) {
+        oldest = s->frame[i].used < oldest->used ? &s->frame[i] : oldest;
     }
     cg_err e = store_pack(s, pack, &p, eb);
     if (!e) {
@@ -347,6 +357,18 @@ cg_err store_get_at(struct store *s, const struct entry *place, const struct sto
     }
     *out = (struct cg_span){.data = f->raw + start, .len = len};
     return CG_OK;
+}
+
+/* Behind the object that was got last lies the one that is wanted now: the index need not be asked,
+ * for what a score says is checked anyway. */
+static bool is_next(const struct store *s, enum store_object kind, const struct store_score *score,
+                    struct entry *place)
+{
+    *place = s->last[kind];
+    const struct frame_in *f = frame_there(s, place->pack, place->at);
+    place->slot++;
+    return f && f->kind == kind && place->slot < f->count &&
+           store_score_is(&f->score[place->slot], score);
 }
 
 static cg_err find_place(struct store *s, enum store_object kind, const struct store_score *score,
@@ -384,12 +406,13 @@ cg_err store_get(struct store *s, enum store_object kind, const struct store_sco
                  struct cg_span *out, struct cg_errbuf *eb)
 {
     struct entry place;
-    cg_err e = find_place(s, kind, score, &place, eb);
+    cg_err e = is_next(s, kind, score, &place) ? CG_OK : find_place(s, kind, score, &place, eb);
     if (e) {
         return e;
     }
     e = store_get_at(s, &place, score, out, eb);
     if (e != CG_ENOENT) {
+        s->last[kind] = place;
         return e;
     }
     /* The pack is gone: a collector moved what lives in it since this state was read. */

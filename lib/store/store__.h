@@ -1,8 +1,8 @@
 /* What the parts of the store share: the formats in one place, and the structures in memory.
  *
  * Parts, each using only those before it: io, key, seal (AEAD and scores), chunk; frame, pack; run,
- * index; state; store (open, fetch); node, dir, file; writer; collect, check, scrub, repair, copy,
- * parity.
+ * index, near; state; store (open, fetch); node, dir, file; writer; collect, check, scrub, repair,
+ * copy, parity.
  *
  * All numbers on disk are little-endian. docs/store-format.md is the same for readers of other
  * languages.
@@ -32,6 +32,8 @@ enum {
     /* state: magic 8, version 2, features 2, zero 4, number 8, id 16, salt 16, then the sealed body
      */
     STATE_HEAD_BYTES = 56,
+    STATE_IN_UNITS = 1, /* feature: packs' bytes of objects are counted in whole units; stores
+                           that were made before have states without */
     STATE_BYTES_MAX = 256 << 20, /* a million references and as many packs */
     STATES_KEPT = 8,             /* older ones are removed; a reader that was slow tries again */
 
@@ -258,6 +260,11 @@ struct entry {
     int32_t count;
 };
 enum { ENTRY_SIZE_UNIT = 64 };
+/* Sizes of objects are counted so, in entries and in pack records. */
+static inline uint32_t object_units(uint32_t len)
+{
+    return (len + ENTRY_SIZE_UNIT - 1) / ENTRY_SIZE_UNIT;
+}
 int score_cmp(const struct store_score *a, const struct store_score *b);
 struct run_record {
     uint32_t id;
@@ -293,8 +300,9 @@ cg_err cursor_open(struct store *s, struct run *r, struct run_cursor *c, struct 
 cg_err cursor_next(struct store *s, struct run_cursor *c, struct cg_errbuf *eb);
 void cursor_close(struct run_cursor *c);
 struct run_out;
-cg_err run_create(struct store *s, uint32_t id, enum run_kind kind, struct run_out **out,
-                  struct cg_errbuf *eb);
+/* A new run of at most so many entries. */
+cg_err run_create(struct store *s, uint32_t id, enum run_kind kind, uint64_t entries_max,
+                  struct run_out **out, struct cg_errbuf *eb);
 cg_err run_add(struct run_out *r, const struct entry *e, struct cg_errbuf *eb);
 bool run_empty(const struct run_out *r);
 /* Durable when it returns; frees r. */
@@ -310,6 +318,7 @@ struct page_cache {
     struct page_slot *slot;
     uint8_t *bytes;
     uint32_t count, clock;
+    uint64_t reads; /* pages that were not there */
 };
 
 /* ---- index.c ---- */
@@ -346,6 +355,26 @@ cg_err index_find(struct store *s, const struct store_score *score, struct sum *
 /* For dedup: there is a place and it is not condemned. */
 cg_err index_has(struct store *s, const struct store_score *score, bool *has, struct cg_errbuf *eb);
 
+/* ---- near.c: what lies beside objects that were found ---- */
+
+struct placed {
+    uint32_t pack, at;
+};
+struct near {
+    struct store_score *score; /* NULL: none is kept. All zero: free */
+    struct placed learned[8];  /* frames, lately */
+    uint32_t next;             /* of learned, to be replaced */
+    uint64_t epoch, condemned; /* of the state of which they are true */
+    struct frame_in frame;
+};
+cg_err near_init(struct near *n);
+void near_fini(struct near *n);
+void near_sync(struct store *s); /* the state is another */
+/* It is in the index, unless it is condemned. */
+bool near_has(const struct store *s, const struct store_score *score);
+/* Remembers what lies in the frame of an object that the index has. */
+void near_learn(struct store *s, const struct entry *place);
+
 /* Runs side by side in the order of scores. */
 struct merge {
     struct store *s;
@@ -358,6 +387,7 @@ cg_err merge_open(struct store *s, struct run *const *runs, uint32_t count, stru
 typedef cg_err entry_fn(void *aux, const struct entry *e);
 cg_err merge_next(struct merge *m, struct sum *out, entry_fn *each, void *aux,
                   struct cg_errbuf *eb);
+uint64_t merge_entries(const struct merge *m); /* at most so many sums come */
 void merge_close(struct merge *m);
 
 /* ---- state.c ---- */
@@ -365,8 +395,9 @@ void merge_close(struct merge *m);
 struct pack_record {
     uint32_t id;
     uint64_t bytes; /* of the file */
-    uint64_t raw,
-        live; /* before compression: all objects, and those that the index last said live */
+    /* Before compression, in bytes of whole units: all objects, and those of them to which the
+     * index led when it was last made anew. Equal: the index has every one. */
+    uint64_t raw, live;
 };
 struct ref_record {
     struct store_score score;
@@ -446,11 +477,13 @@ struct store {
     size_t runs, runs_cap;
     struct run *condemned;
     struct page_cache pages;
+    struct near near;
     struct frame_in *frame; /* cache, o.cache_frames of them */
     struct pack_in *pack;   /* open ones */
     uint64_t clock;
     struct load load;
-    bool older_state;            /* opened for repair, and the newest state is damaged or gone */
+    struct entry last[3]; /* what was got last, by kind: its neighbour is, as a rule, the next */
+    bool older_state;     /* opened for repair, and the newest state is damaged or gone */
     struct store_writer *writer; /* the one that is open, whose objects are found too; or NULL */
 };
 enum { PACKS_OPEN_MAX = 16 };
@@ -575,9 +608,6 @@ cg_err compact_unlink(struct store_writer *w, const struct sum *node, int32_t by
 
 /* ---- pool.c: frames compressed and appended by helpers ---- */
 
-struct placed {
-    uint32_t pack, at;
-};
 cg_err pool_new(struct store_writer *w, uint32_t threads, struct pool **out);
 void pool_free(struct pool *p);
 struct frame *pool_frame(struct pool *p); /* an empty one; NULL without memory */
@@ -605,6 +635,8 @@ struct remake {
     void *aux;
     const struct memtable *counts; /* changes that become a run of their own; may be NULL */
     bool end_condemned;            /* the condemned are gone */
+    uint32_t id; /* of the new run, taken before map's mind is made up: taking it may read a newer
+                    state */
 };
 cg_err remake_index(const struct remake *r, const struct store_progress *p, struct cg_errbuf *eb);
 /* Moves what lives in packs that are mostly dead, or small, to new packs. */
@@ -628,7 +660,7 @@ struct seen { /* an object in a pack */
     uint32_t at;
     uint16_t slot, size; /* size in units of ENTRY_SIZE_UNIT */
     uint8_t kind;
-    bool lives; /* the index leads here */
+    bool lives, known; /* the index leads here; here or elsewhere */
 };
 struct survey {
     struct seen *seen;

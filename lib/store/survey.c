@@ -13,7 +13,16 @@ void survey_fini(struct survey *v)
 
 static uint16_t units(const struct frame_in *f, uint32_t i)
 {
-    return (uint16_t)((f->start[i + 1] - f->start[i] + ENTRY_SIZE_UNIT - 1) / ENTRY_SIZE_UNIT);
+    return (uint16_t)object_units(f->start[i + 1] - f->start[i]);
+}
+
+static uint64_t unit_bytes(const struct frame_in *f)
+{
+    uint64_t n = 0;
+    for (uint32_t i = 0; i < f->count; i++) {
+        n += units(f, i) * (uint64_t)ENTRY_SIZE_UNIT;
+    }
+    return n;
 }
 
 static cg_err check_scores(struct store *s, const struct frame_in *f, struct cg_errbuf *eb)
@@ -109,7 +118,7 @@ cg_err pack_walk(struct store *s, uint32_t pack, bool data, bool skip, frame_fn 
         at += total;
         v->end = e ? v->end : at;
         v->frames++;
-        v->raw += f.raw_len;
+        v->raw += unit_bytes(&f);
     }
     frame_in_fini(&f);
     return e ? e : check_end(s, p, at, v);
@@ -150,6 +159,7 @@ cg_err survey_living(struct store *s, uint32_t pack, struct survey *v, struct cg
         struct seen *o = &v->seen[i];
         struct sum sum;
         e = index_find(s, &o->score, &sum, eb);
+        o->known = !e && sum.place.kind;
         o->lives = !e && sum.place.kind == o->kind && sum.place.pack == pack &&
                    sum.place.at == o->at && sum.place.slot == o->slot;
     }

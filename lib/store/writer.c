@@ -30,6 +30,7 @@ cg_err writer_open(struct store *s, const char *holder, enum store_level level, 
     w->level = level;
     cg_assert(!s->writer); /* one writer for each struct store: its lookups see what it put */
     cg_err e = pool_new(w, s->o.threads, &w->pool);
+    e = e ? e : near_init(&s->near);
     if (!e) {
         e = lease_take(s, holder, collector, &lease, eb);
     }
@@ -75,6 +76,7 @@ void store_writer_close(struct store_writer *w)
         remove_packs(w);
         lease_drop(w->s, w->fence, w->pack_next, w->run_next);
     }
+    near_fini(&w->s->near);
     if (w->s->writer == w) {
         w->s->writer = NULL;
     }
@@ -171,7 +173,7 @@ cg_err writer_append(struct store_writer *w, enum store_object kind, const void 
     entry->pack = PENDING_PACK;
     entry->at = f->number;
     entry->slot = (uint16_t)f->count;
-    entry->size = (uint16_t)((len + ENTRY_SIZE_UNIT - 1) / ENTRY_SIZE_UNIT);
+    entry->size = (uint16_t)object_units((uint32_t)len);
     memcpy(f->raw + f->raw_len, data, len);
     f->score[f->count] = *score;
     f->len[f->count++] = (uint32_t)len;
@@ -275,7 +277,7 @@ cg_err writer_run(struct store_writer *w, const struct memtable *m, enum run_kin
     }
     struct entry *all = memtable_sorted(m);
     cg_err e = all ? writer_run_id(w, &id, eb) : CG_ENOMEM;
-    e = e ? e : run_create(w->s, id, kind, &out, eb);
+    e = e ? e : run_create(w->s, id, kind, m->count, &out, eb);
     if (e) {
         cg_free(all);
         return e;

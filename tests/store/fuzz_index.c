@@ -49,7 +49,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     }
     struct entry *all = memtable_sorted(&m);
-    cg_assert(run_create(s, id++, RUN_ENTRIES, &out, &eb) == CG_OK);
+    cg_assert(run_create(s, id++, RUN_ENTRIES, m.count, &out, &eb) == CG_OK);
     for (uint32_t i = 0; i < m.count; i++) {
         cg_assert(run_add(out, &all[i], &eb) == CG_OK);
     }
