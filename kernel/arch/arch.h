@@ -119,7 +119,8 @@ void arch_stop(uint32_t status);
 /*@ requires \false; assigns \nothing; ensures \false; */
 void arch_panic(uint32_t line);
 
-/* What the assembly calls, each with the registers saved; see the rules above. */
+/* What the assembly calls, each with the registers saved; see the rules above. Each ends within the
+ * steps that object/steps.h promises: STEPS_SYSCALL, STEPS_FAULT, STEPS_INTERRUPT, STEPS_TIMER. */
 void entry_syscall(void);
 void entry_fault(uint64_t vector, uint64_t code, uint64_t address);
 void entry_interrupt(uint32_t irq);

@@ -15,6 +15,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 OPTIONS = ["-wp", "-wp-rte", "-warn-unsigned-overflow", "-warn-unsigned-downcast", "-wp-prover", "z3,cvc4"]
 CPP = ["-I", os.path.join(BUILD, "kernel", "abi"), "-I", os.path.join(BUILD, "kernel"), "-std=c17"]
 GOAL = re.compile(r"^\[wp\] \[([^\]]+)\] (?:\(\w+\) )?(?:Goal|Smoke-test) (?:typed_)?(\w+)(?: : (\w+))?")
+# The provers get so many seconds of the processor's time; who waits for them waits longer (see the scripts z3 and cvc4).
+PATIENCE = 10
 TIMES = re.compile(r"\((?:Qed:)?([\d.]+)(ms|s)\)")
 
 
@@ -51,7 +53,7 @@ def environment(cwd):
         os.makedirs(BUILD, exist_ok=True)
         subprocess.run(["why3", "config", "detect", "-C", config], check=True, capture_output=True)
         with open(config, encoding="utf-8") as f:
-            text = re.sub(r'path = ".*/z3"', f'path = "{HERE}/z3"', f.read())
+            text = re.sub(r'path = ".*/(z3|cvc4)"', rf'path = "{HERE}/\1"', f.read())
         with open(config, "w", encoding="utf-8") as f:
             f.write(text)
     return {**os.environ, "PWD": cwd, "WHY3CONFIG": config}
@@ -137,10 +139,10 @@ def prove(path, functions=(), props=None, timeout=10, smoke=False, cache=None, p
     result, times = Result(), {}
     with tempfile.TemporaryDirectory(prefix="cognu-prove-") as folder:
         report = os.path.join(folder, "report.json")
-        extra = [*OPTIONS, "-wp-timeout", str(timeout), "-wp-par", str(par), "-wp-report-json", report]
+        extra = [*OPTIONS, "-wp-timeout", str(PATIENCE * timeout), "-wp-par", str(par), "-wp-report-json", report]
         extra += ["-wp-session", os.path.join(folder, "session")]
         if smoke:
-            extra += ["-wp-smoke-tests", "-wp-smoke-timeout", "1"]
+            extra += ["-wp-smoke-tests", "-wp-smoke-timeout", str(PATIENCE)]
         if functions:
             extra += ["-wp-fct", ",".join(functions)]
         if props:
