@@ -243,6 +243,19 @@ static void choose_other(uint32_t label, uint32_t self)
     }
 }
 
+/* Packed handles of the caller: one to hand over where it sends, behind it an empty slot for one.
+ */
+static uint64_t some_handles(uint32_t number)
+{
+    uint32_t k = t_cnode[caller];
+    if (k == NIL || noise()) {
+        return kit_random(SLOTS_EACH);
+    }
+    uint64_t empty = find(k, 0, false);
+    bool receives = number == SYS_RECEIVE || number == SYS_RECEIVE_TRY;
+    return receives ? empty : empty << HANDLE_BITS | find(k, 0, true);
+}
+
 /* The caller makes a system call; its error, 0 where it waits now. */
 static uint32_t system_call(uint32_t number, uint32_t label, uint32_t handle, uint32_t reply,
                             uint32_t words)
@@ -254,7 +267,7 @@ static uint32_t system_call(uint32_t number, uint32_t label, uint32_t handle, ui
     uint64_t before = compare ? kit_sum() : 0;
     reg[R_TAG] = TAG_NATIVE | TAG(number, label % FIRST_LABEL, words, kit_random(4) == 0);
     reg[R_HANDLE] = (uint64_t)reply << 32 | handle;
-    reg[R_EXTRA] = kit_random(SLOTS_EACH);
+    reg[R_EXTRA] = some_handles(number);
     for (uint32_t n = 0; n < MSG_WORDS_REGS; n++) {
         reg[R_W0 + n] = n < words ? word[n] : 0;
     }
@@ -376,6 +389,9 @@ static void random_event(void)
     case 3:
     case 4: {
         uint32_t irq = kit_random(I_MAX - 1);
+        for (uint32_t n = 0; n < I_MAX - 1 && host_irq_open[irq] == 0; n++) {
+            irq = (irq + 1) % (I_MAX - 1);
+        }
         if (host_irq_open[irq] != 0) {
             interrupts++;
             arch_irq_mask(irq);
