@@ -11,7 +11,7 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
 
 all: setup-build ## build everything
-	@cmake --build $(BUILD) -j $(JOBS) -- --quiet
+	@bash -o pipefail -c "cmake --build $(BUILD) -j $(JOBS) -- --quiet | sed '/no work to do/d' >&2"
 
 .PHONY: setup-build setup-run setup-check setup-bench setup-native setup-prove
 setup-build:
@@ -27,7 +27,7 @@ setup-native:
 	@scripts/setup native
 
 run: all ## a cell of three nodes, and a shell in it; CMD='...' runs one line there instead
-	@scripts/cell $(if $(CMD),run '$(subst ','\'',$(CMD))',shell)
+	@scripts/cell $(if $(CMD),run '$(subst ','\'',$(value CMD))',shell)
 
 down: ## stop the cell; its state is kept
 	@scripts/cell down
@@ -54,7 +54,7 @@ bench: setup-bench all ## figures beside the peers', one line each
 	@bench/run
 
 native: setup-native all ## the kernel in QEMU, with what its boot image holds; RUN=path/to/elf ARGS='...' runs that static Linux program there
-	@tools/native $(if $(ARGS),--args='$(subst ','\'',$(ARGS))') $(RUN)
+	@tools/native $(if $(ARGS),--args='$(subst ','\'',$(value ARGS))') $(RUN)
 
 native-check: setup-native all ## the tests that run as programs on the kernel; TESTS=prefix runs those
 	@tools/native --check --icount --image native_tests.img $(if $(TESTS),--append tests=$(TESTS))
