@@ -60,7 +60,8 @@ struct component {
 
 struct init {
     uv_loop_t loop;
-    const char *node, *listen, *address, *state_dir, *bin_dir, *manifest_dir, *cmd_dir, *etc_dir;
+    const char *node, *listen, *address, *state_dir, *bin_dir, *manifest_dir, *cmd_dir, *etc_dir,
+        *man_dir;
     struct component component[INIT_COMPONENTS_MAX];
     uint32_t components;
     struct init_log own_log;

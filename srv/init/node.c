@@ -3,7 +3,7 @@
  * after init but the state.
  *
  *   /usr /bin /sbin /lib* /etc /dev   the host's
- *   /cognu/lib /cognu/bin /cognu/etc  programs of components, commands of users, settings
+ *   /cognu/{lib,bin,etc,man}            programs of components, commands of users, settings
  *   /var/lib/cognu                    the state: keys roster root log
  *   /run/cognu/{srv,gate}             sockets of services
  */
@@ -62,6 +62,9 @@ static uint32_t node_binds(const struct init *in, struct sandbox_bind *bind)
     }
     if (in->etc_dir != NULL) {
         bind[n++] = (struct sandbox_bind){.source = in->etc_dir, .place = "/cognu/etc"};
+    }
+    if (in->man_dir != NULL) { /* man looks beside the bin of a PATH */
+        bind[n++] = (struct sandbox_bind){.source = in->man_dir, .place = "/cognu/man"};
     }
     return n;
 }

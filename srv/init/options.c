@@ -11,7 +11,8 @@
 
 static const char usage[] =
     "usage: cognu-init --node NAME --state DIR --bin DIR --manifests DIR [--commands DIR]\n"
-    "                  [--etc DIR] [--listen HOST:PORT] [--address HOST:PORT] [--console]\n";
+    "                  [--etc DIR] [--man DIR] [--listen HOST:PORT] [--address HOST:PORT] "
+    "[--console]\n";
 
 struct option {
     const char *name;
@@ -34,15 +35,11 @@ static cg_err take_option(const struct option *options, const char *name, const 
 cg_err init_options(struct init *in, int argc, char **argv, struct cg_errbuf *eb)
 {
     const struct option options[] = {
-        {"--node", &in->node, true},
-        {"--state", &in->state_dir, true},
-        {"--bin", &in->bin_dir, true},
-        {"--manifests", &in->manifest_dir, true},
-        {"--commands", &in->cmd_dir, false},
-        {"--etc", &in->etc_dir, false},
-        {"--listen", &in->listen, false},
-        {"--address", &in->address, false},
-        {NULL, NULL, false},
+        {"--node", &in->node, true},         {"--state", &in->state_dir, true},
+        {"--bin", &in->bin_dir, true},       {"--manifests", &in->manifest_dir, true},
+        {"--commands", &in->cmd_dir, false}, {"--etc", &in->etc_dir, false},
+        {"--man", &in->man_dir, false},      {"--listen", &in->listen, false},
+        {"--address", &in->address, false},  {NULL, NULL, false},
     };
     in->listen = "0.0.0.0:5640";
     in->address = "-";
