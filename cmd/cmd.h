@@ -42,6 +42,12 @@ int cmd_export(const char *wanted, const char *mode, const char *path, const cha
 /* The name of the node that the caller is on. */
 const char *cmd_node(void);
 
+/* A node whose trees are at /n/NAME from now on; does not return when the cell has none such. */
+void cmd_need_node(const char *name);
+/* The path of a process's file; operand is [NODE/]PID. Does not return when there is no such one.
+ */
+void cmd_process(const char *operand, const char *file, char path[CMD_PATH_BYTES]);
+
 /* A line of words for a control file, quoted so that it reads back as the same words. */
 struct cmd_line {
     struct cg_str text;

@@ -14,12 +14,13 @@ static const struct cmd *the_cmd;
 
 static void print_usage(FILE *to)
 {
-    const char *form = the_cmd->usage;
-    for (const char *lead = "usage:"; *form != '\0'; lead = "      ") {
+    const char *form = the_cmd->usage, *lead = "usage:";
+    do {
         size_t len = strcspn(form, "\n");
         fprintf(to, "%s %s%s%.*s\n", lead, the_cmd->name, len > 0 ? " " : "", (int)len, form);
         form += len + (form[len] == '\n');
-    }
+        lead = "      ";
+    } while (*form != '\0');
 }
 
 void cmd_begin(const struct cmd *cmd, int argc, char **argv)
@@ -66,17 +67,25 @@ static void read_reason(char *out, size_t cap)
 
 _Noreturn void cmd_fail_at(const char *path, const char *what)
 {
-    char reason[CG_DETAIL_BYTES];
+    char reason[CMD_PATH_BYTES];
     int err = errno;
     if (access("/mnt/ns/ctl", F_OK) != 0) {
         cmd_fail("there is no /mnt/ns here: this is not in a Cognu namespace; enter one with "
                  "`make run` or cognu-enter");
     }
-    read_reason(reason, sizeof reason);
-    if (reason[0] != '\0') {
-        cmd_fail("%s: %s", what, reason);
+    /* A name that is not there has no words of its own: those would be of an error before. */
+    bool plain = err == ENOENT && strncmp(path, "/mnt/", 5) != 0 && strncmp(path, "/n/", 3) != 0;
+    reason[0] = '\0';
+    if (!plain) {
+        read_reason(reason, sizeof reason);
     }
-    cmd_fail("%s: %s: %s", what, path, strerror(err));
+    if (reason[0] == '\0') {
+        snprintf(reason, sizeof reason, "%.3000s: %s", path, strerror(err));
+    }
+    if (strncmp(reason, what, strlen(what)) == 0 && what[0] != '\0') {
+        cmd_fail("%s", reason); /* it begins with what was asked */
+    }
+    cmd_fail("%s: %s", what, reason);
 }
 
 void cmd_absolute(const char *path, char out[CMD_PATH_BYTES])
@@ -222,6 +231,54 @@ void cmd_send(struct cmd_line *l, const char *path)
     }
     cmd_write(path, l->text.data);
     cg_str_fini(&l->text);
+}
+
+/* The gate's list has a line for each node that begins with its name. */
+static bool in_cell(const char *name)
+{
+    size_t len = strlen(name);
+    char *text = cmd_read("/mnt/gate/nodes");
+    bool found = false;
+    for (const char *line = text; *line != '\0' && !found; line += *line == '\n') {
+        found = strncmp(line, name, len) == 0 && line[len] == ' ';
+        line += strcspn(line, "\n");
+    }
+    cg_free(text);
+    return found;
+}
+
+void cmd_need_node(const char *name)
+{
+    char path[CMD_PATH_BYTES];
+    snprintf(path, sizeof path, "/n/%s", name);
+    if (access("/mnt/ns/ctl", F_OK) != 0 || access(path, F_OK) == 0 || errno != ENOENT) {
+        return;
+    }
+    if (!in_cell(name)) {
+        cmd_fail("%s: the cell has no node of that name; nodes lists them", name);
+    }
+    struct cmd_line line = {0};
+    cmd_word(&line, "node");
+    cmd_word(&line, name);
+    cmd_send(&line, "/mnt/ns/ctl");
+}
+
+void cmd_process(const char *operand, const char *file, char path[CMD_PATH_BYTES])
+{
+    char node[64];
+    const char *slash = strchr(operand, '/');
+    const char *pid = slash != NULL ? slash + 1 : operand;
+    if (pid[0] == '\0' || strspn(pid, "0123456789") != strlen(pid) ||
+        (slash != NULL && slash - operand >= (int)sizeof node)) {
+        cmd_fail("%s: not a process number, or NODE/NUMBER", operand);
+    }
+    snprintf(node, sizeof node, "%.*s", slash != NULL ? (int)(slash - operand) : 63,
+             slash != NULL ? operand : cmd_node());
+    cmd_need_node(node);
+    snprintf(path, CMD_PATH_BYTES, "/n/%s/proc/%s/%s", node, pid, file);
+    if (access(path, F_OK) != 0 && errno == ENOENT) {
+        cmd_fail("%s: no such process", operand);
+    }
 }
 
 int cmd_union_options(struct cmd_line *l, int argc, char **argv, const char **ticket)

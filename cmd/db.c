@@ -579,16 +579,9 @@ static void on_interrupt(int signo)
 
 static void open_process(const char *operand)
 {
-    char path[PATH_BYTES + 16];
-    const char *slash = strchr(operand, '/');
-    size_t len = slash != NULL ? (size_t)(slash - operand) : 0;
-    const char *pid = slash != NULL ? slash + 1 : operand;
-    if (*pid == '\0' || strspn(pid, "0123456789") != strlen(pid)) {
-        cmd_usage();
-    }
-    snprintf(dir, sizeof dir, "/n/%.*s/proc/%.20s", len > 0 ? (int)(len < 64 ? len : 64) : 64,
-             len > 0 ? operand : cmd_node(), pid);
-    path_of(path, "ctl");
+    char path[CMD_PATH_BYTES];
+    cmd_process(operand, "ctl", path);
+    snprintf(dir, sizeof dir, "%.*s", (int)(strlen(path) - strlen("/ctl")), path);
     ctl = open(path, O_RDWR | O_CLOEXEC);
     if (ctl < 0) {
         cmd_fail_at(path, operand);

@@ -1,27 +1,11 @@
 /* import: shows a directory of another node at a place of the caller's namespace. */
 #include "tickets.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 static const struct cmd cmd = {"import", "[-a|-b] [-c] [-k TICKET] NODE PATH [OLD]",
                                "shows PATH of another node at OLD, or at the same path"};
-
-/* The node's trees appear when the namespace is told of it. */
-static void know_node(const char *node)
-{
-    char path[CMD_PATH_BYTES];
-    struct stat st;
-    snprintf(path, sizeof path, "/n/%s", node);
-    if (stat(path, &st) != 0 && errno == ENOENT) {
-        struct cmd_line line = {0};
-        cmd_word(&line, "node");
-        cmd_word(&line, node);
-        cmd_send(&line, "/mnt/ns/ctl");
-    }
-}
 
 /* By a ticket there is nothing of the node but what the ticket names. */
 static void by_ticket(struct cmd_line *line, const char *ticket, const char *node, const char *path)
@@ -50,7 +34,7 @@ static void by_ticket(struct cmd_line *line, const char *ticket, const char *nod
 static void by_right(struct cmd_line *line, const char *node, const char *path)
 {
     char from[CMD_PATH_BYTES];
-    know_node(node);
+    cmd_need_node(node);
     if ((size_t)snprintf(from, sizeof from, "/n/%s%s", node, path) >= sizeof from) {
         cmd_fail("%.60s...: the path is too long", path);
     }

@@ -3,7 +3,7 @@
 #include "cmd.h"
 
 #include <ctype.h>
-#include <stdio.h>
+#include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -49,15 +49,12 @@ int main(int argc, char **argv)
         cmd_usage();
     }
     for (; i < argc; i++) {
-        const char *slash = strchr(argv[i], '/');
-        const char *pid = slash != NULL ? slash + 1 : argv[i];
-        const char *node = slash != NULL ? argv[i] : cmd_node();
-        int len = slash != NULL ? (int)(slash - argv[i]) : (int)strlen(node);
-        if (pid[0] == '\0' || strspn(pid, "0123456789") != strlen(pid)) {
-            cmd_fail("%s: not a process number, or NODE/NUMBER", argv[i]);
+        cmd_process(argv[i], "note", path);
+        int fd = open(path, O_WRONLY | O_CLOEXEC);
+        if (fd < 0 || write(fd, signal, strlen(signal)) < 0) {
+            cmd_fail_at(path, argv[i]);
         }
-        snprintf(path, sizeof path, "/n/%.*s/proc/%s/note", len, node, pid);
-        cmd_write(path, signal);
+        close(fd);
     }
     return 0;
 }

@@ -9,12 +9,17 @@
 static const struct cmd cmd = {"mount", "[-a|-b] [-c] [-k TICKET] NODE!SERVICE[!TREE] OLD",
                                "attaches a file server's tree at OLD; as NODE, `.` is this node"};
 
-/* Ours names a service with '!' as the last operand but one. */
+/* Ours names a service with '!' as the last operand but one; the host's names a device or has
+ * options. */
 static void hand_on(int argc, char **argv)
 {
     bool help = argc == 2 && strcmp(argv[1], "--help") == 0;
     if (help || (argc >= 3 && strchr(argv[argc - 2], '!') != NULL)) {
         return;
+    }
+    if (argc == 3 && argv[1][0] != '-' && strpbrk(argv[1], "/=") == NULL) {
+        cmd_fail("%s names no service: say NODE!SERVICE[!TREE], such as %s!hostfs", argv[1],
+                 argv[1]);
     }
     argv[0] = "mount";
     execv("/usr/bin/mount", argv);

@@ -1,9 +1,6 @@
 /* ns: shows a namespace as the lines that would make it again. */
 #include "cmd.h"
 
-#include <stdio.h>
-#include <string.h>
-
 static const struct cmd cmd = {"ns", "\nPID\nNODE/PID", "shows a namespace as lines that replay"};
 
 int main(int argc, char **argv)
@@ -14,11 +11,7 @@ int main(int argc, char **argv)
         cmd_usage();
     }
     if (argc == 2) {
-        const char *slash = strchr(argv[1], '/');
-        int len = slash != NULL ? (int)(slash - argv[1]) : (int)strlen(cmd_node());
-        const char *node = slash != NULL ? argv[1] : cmd_node();
-        snprintf(path, sizeof path, "/n/%.*s/proc/%s/ns", len, node,
-                 slash != NULL ? slash + 1 : argv[1]);
+        cmd_process(argv[1], "ns", path);
     }
     cmd_cat(path);
     return 0;

@@ -222,6 +222,7 @@ static void open_job(const char *node)
     if (strchr(node, '/') != NULL) {
         snprintf(tree, sizeof tree, "%s", node);
     } else {
+        cmd_need_node(node);
         snprintf(tree, sizeof tree, "/n/%s/exec", node);
     }
     snprintf(path, sizeof path, "%s/clone", tree);

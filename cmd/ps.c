@@ -91,6 +91,9 @@ int main(int argc, char **argv)
         execv("/usr/bin/ps", argv);
         cmd_fail("the host has no /usr/bin/ps for option %s", argv[1]);
     }
+    for (int i = 1; i < argc; i++) {
+        cmd_need_node(argv[i]);
+    }
     printf("%-10s %7s %7s %6s %s %8s %9s  %s\n", "NODE", "PID", "PPID", "UID", "S", "CPU-S", "RSS",
            "COMMAND");
     if (argc == 1) {

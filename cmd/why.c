@@ -2,6 +2,7 @@
 #include "cmd.h"
 
 #include <stdio.h>
+#include <string.h>
 
 static const struct cmd cmd = {"why", "", "says why the last command failed, in full"};
 
@@ -12,7 +13,11 @@ int main(int argc, char **argv)
         cmd_usage();
     }
     char *text = cmd_read("/mnt/ns/err");
-    puts(text[0] != '\0' ? text : "nothing has failed here lately");
+    size_t len = strlen(text);
+    text[len - (len > 0 && text[len - 1] == '\n')] = '\0';
+    puts(text[0] != '\0'
+             ? text
+             : "nothing has failed here lately of which more is known than the error itself");
     cg_free(text);
     return 0;
 }

@@ -72,7 +72,7 @@ is "a file goes to another node" "from alpha" run \
 is "and is a file there" "from alpha" run -n beta 'cat /root/letter'
 there "its processes are seen" 'cognu-init' run 'ps beta'
 there "and end by a word from here" 'signal 15\|Terminated\|143' run \
-    'sleep 60 & p=$!; sleep 0.2; kill alpha/$p; wait $p; echo $?'
+    'sleep 60 & p=$!; kill alpha/$p; wait $p; echo $?'
 there "a command runs there" beta run 'on beta hostname'
 
 there "bind shows one place at another" bin run 'mkdir -p /tmp/t; bind /usr /tmp/t; ls /tmp/t'
@@ -81,11 +81,15 @@ is "unmount takes it back" "" run 'mkdir -p /tmp/t; bind /usr /tmp/t; unmount /t
 is "a new namespace is apart" "" run 'mkdir -p /tmp/t; newns bind /usr /tmp/t; ls /tmp/t'
 there "import shows another's folder" letter run 'import beta /root /mnt/b; ls /mnt/b'
 there "an error has its text" 'dvorak' run 'mount .!dvorak /tmp/x; ls /tmp/x || why'
+there "an unknown node is told" 'the cell has no node of that name' run 'on delta ls'
+there "and a process that is none" 'beta/999999: no such process' run 'kill beta/999999'
+is "the pages of the commands are there" /cognu/man/man1/bind.1 run 'ls /cognu/man/man1/bind.1'
 there "outside of a namespace it is said" 'not in a Cognu namespace' "$COGNU_BUILD/commands/ns"
 
 there "the components run" '^hostfs running' run 'cat /mnt/init/components'
 there "one that is killed starts again" '^ramfs running [0-9]* [2-9]' run \
-    'echo restart ramfs > /mnt/init/ctl; sleep 0.5; cat /mnt/init/components'
+    'echo restart ramfs > /mnt/init/ctl
+     for i in $(seq 100); do grep "^ramfs running [0-9]* [2-9]" /mnt/init/components && break; sleep 0.1; done'
 there "its files serve on" hostname run 'echo hostname > /tmp/after; cat /tmp/after'
 there "a wrong word is refused" 'nosuch' run 'echo stop nosuch > /mnt/init/ctl || why'
 
@@ -115,7 +119,9 @@ is "no locks or processes are recorded" "" sh -c "ls '$COGNU_STATE'/cell/*.lock 
 started=$(date +%s%N)
 "$cell" up
 warm_ms=$((($(date +%s%N) - started) / 1000000))
-if [ "$warm_ms" -lt 3000 ]; then ok; else bad "a warm start took $warm_ms ms, over 3000"; fi
+# On a busy machine each process waits so much longer for its turn.
+limit_ms=$(awk -v cores="$(nproc)" '{ l = $1 / cores; print int(3000 * (l > 1 ? l : 1)) }' /proc/loadavg)
+if [ "$warm_ms" -lt "$limit_ms" ]; then ok; else bad "a warm start took $warm_ms ms, over $limit_ms"; fi
 is "state is kept" "from alpha" run -n beta 'cat /root/letter'
 "$cell" clean
 if [ ! -e "$COGNU_STATE" ]; then ok; else bad "clean left $COGNU_STATE"; fi
