@@ -57,6 +57,9 @@ static cg_err merge_runs(struct store_writer *w, struct run **runs, uint32_t cou
     if (e) {
         return e;
     }
+    for (uint32_t i = 0; i < count; i++) {
+        run_forget_filter(runs[i]); /* the new run's takes as much */
+    }
     e = run_create(w->s, id, RUN_ENTRIES, merge_entries(&m), &out, eb);
     while (!e && (e = merge_next(&m, &sum, NULL, NULL, eb)) == CG_OK) {
         struct entry entry;
@@ -97,13 +100,6 @@ static cg_err replace_edit(struct store *s, struct state *next, void *arg, struc
     return e ? e : state_add_run(next, &r->counts);
 }
 
-void run_remove(struct store *s, uint32_t id)
-{
-    char path[PATH_BYTES];
-    numbered_path(path, "index", id, 8);
-    s->io->remove(s->io->ctx, path); /* who still reads it has it open */
-}
-
 static cg_err compact(struct store_writer *w, struct run **runs, uint32_t count, uint32_t id,
                       struct cg_errbuf *eb)
 {
@@ -120,10 +116,10 @@ static cg_err compact(struct store_writer *w, struct run **runs, uint32_t count,
     if (!e) {
         writer_entered(w);
         for (uint32_t i = 0; i < count; i++) {
-            run_remove(w->s, ids[i]);
+            run_remove(w->s, RUN_ENTRIES, ids[i]);
         }
     } else if (e == CG_EAGAIN && r.merged.entries) {
-        run_remove(w->s, r.merged.id);
+        run_remove(w->s, RUN_ENTRIES, r.merged.id);
     }
     cg_free(ids);
     return e == CG_EAGAIN ? CG_OK : e;

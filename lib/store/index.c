@@ -261,9 +261,10 @@ cg_err merge_next(struct merge *m, struct sum *out, entry_fn *each, void *aux, s
             continue;
         }
         cg_err e = CG_OK;
+        out->marks |= c->run->mark;
         if (c->run->rec.kind == RUN_CONDEMNED) {
             out->condemned = true;
-        } else {
+        } else if (c->run->mark != MARK_DEAD) {
             sum_add(out, &c->now);
             e = each ? each(aux, &c->now) : CG_OK;
         }

@@ -228,7 +228,7 @@ static cg_err make_places(struct repair *r, struct cg_errbuf *eb)
     uint32_t id, parts = parts_of(r->entries);
     if (r->run.entries) {
         index_fini(r->s);
-        run_remove(r->s, r->run.id);
+        run_remove(r->s, RUN_ENTRIES, r->run.id);
     }
     cg_err e = writer_run_id(r->w, &id, eb);
     e = e ? e : run_create(r->s, id, RUN_ENTRIES, r->entries, &out, eb);
@@ -332,14 +332,6 @@ static cg_err walk_node(struct walking *w, const struct store_score *score, stru
     return e == CG_EBADFORMAT ? CG_OK : e;
 }
 
-static int by_pack_and_place(const void *a, const void *b)
-{
-    const struct node_place *x = a, *y = b;
-    return x->pack != y->pack ? (x->pack < y->pack ? -1 : 1)
-           : x->at != y->at   ? (x->at < y->at ? -1 : 1)
-                              : (x->slot > y->slot) - (x->slot < y->slot);
-}
-
 static cg_err find_nodes(struct repair *r, struct cg_errbuf *eb)
 {
     struct walking w = {.r = r};
@@ -356,7 +348,7 @@ static cg_err find_nodes(struct repair *r, struct cg_errbuf *eb)
         e = walk_node(&w, &score, eb);
     }
     if (r->nodes.count) {
-        qsort(r->nodes.place, r->nodes.count, sizeof *r->nodes.place, by_pack_and_place);
+        qsort(r->nodes.place, r->nodes.count, sizeof *r->nodes.place, node_place_cmp);
     }
     memtable_fini(&w.seen);
     cg_free(w.todo);
@@ -428,7 +420,7 @@ static cg_err make_counts(struct repair *r, struct cg_errbuf *eb)
     if (!e) {
         e = use_run(r, eb);
         if (places.entries) {
-            run_remove(r->s, places.id);
+            run_remove(r->s, RUN_ENTRIES, places.id);
         }
     }
     return e;

@@ -28,7 +28,7 @@ struct remaking {
     uint32_t *old; /* runs that are replaced */
     size_t olds;
     struct memtable extra; /* edges of copies that are let go */
-    struct run_record run, counts, more;
+    struct run_record run, more;
 };
 
 static int by_pack(const void *a, const void *b)
@@ -90,17 +90,40 @@ static cg_err pass_sum(struct remaking *m, struct sum *sum, struct run_out *out,
     return e || (!entry.kind && !entry.count) ? e : run_add(out, &entry, eb);
 }
 
+/* Pages of the runs that are merged are not looked up meanwhile: without their filters there is
+ * room for those of the new run. */
+static cg_err merge_all(struct remaking *m, struct merge *out, uint64_t *entries,
+                        struct cg_errbuf *eb)
+{
+    const struct remake *r = m->r;
+    struct run **all = cg_alloc((m->s->runs + r->mores + 1) * sizeof *all);
+    if (!all) {
+        return CG_ENOMEM;
+    }
+    *entries = 0;
+    for (size_t i = 0; i < m->s->runs; i++) {
+        run_forget_filter(m->s->run[i]);
+        *entries += m->s->run[i]->rec.entries;
+        all[i] = m->s->run[i];
+    }
+    for (size_t i = 0; i < r->mores; i++) {
+        all[m->s->runs + i] = r->more[i];
+    }
+    cg_err e = merge_open(m->s, all, (uint32_t)(m->s->runs + r->mores), out, eb);
+    cg_free(all);
+    return e;
+}
+
 static cg_err remake_run(struct remaking *m, const struct store_progress *p, struct cg_errbuf *eb)
 {
     struct merge merge;
     struct run_out *out = NULL;
     struct sum sum;
     uint64_t done = 0, total;
-    cg_err e = merge_open(m->s, m->s->run, (uint32_t)m->s->runs, &merge, eb);
+    cg_err e = merge_all(m, &merge, &total, eb);
     if (e) {
         return e;
     }
-    total = merge_entries(&merge);
     e = run_create(m->s, m->r->id, RUN_ENTRIES, total, &out, eb);
     while (!e && (e = merge_next(&merge, &sum, NULL, NULL, eb)) == CG_OK) {
         if ((++done & 0xffff) == 0) {
@@ -123,6 +146,9 @@ static cg_err remake_edit(struct store *s, struct state *next, void *arg, struct
     (void)s;
     struct remaking *m = arg;
     size_t kept = 0;
+    if (m->r->alone && next->number != m->r->alone) {
+        return cg_fail(eb, CG_EAGAIN, "another changed the store meanwhile");
+    }
     for (size_t i = 0; i < next->packs; i++) {
         struct pack_record *p = &next->pack[i];
         const struct live *l = live_of(m, p->id);
@@ -140,9 +166,9 @@ static cg_err remake_edit(struct store *s, struct state *next, void *arg, struct
     if (m->r->end_condemned) {
         next->condemned_epoch = 0;
     }
+    next->epoch += m->r->alone != 0; /* what is gone was not condemned: who remembers it, forgets */
     cg_err e = writer_enter(m->r->w, next, STORE_GOES_ON, eb);
     e = e ? e : state_add_run(next, &m->run);
-    e = e ? e : state_add_run(next, &m->counts);
     return e ? e : state_add_run(next, &m->more);
 }
 
@@ -160,7 +186,7 @@ static void remove_gone(struct remaking *m)
         }
     }
     for (size_t i = 0; i < m->olds; i++) {
-        run_remove(m->s, m->old[i]);
+        run_remove(m->s, RUN_ENTRIES, m->old[i]);
     }
 }
 
@@ -169,17 +195,16 @@ cg_err remake_index(const struct remake *r, const struct store_progress *p, stru
     struct remaking m = {.r = r, .s = r->w->s};
     cg_err e = remake_begin(&m);
     e = e ? e : remake_run(&m, p, eb);
-    e = e || !r->counts ? e : writer_run(r->w, r->counts, RUN_ENTRIES, &m.counts, eb);
     e = e ? e : writer_run(r->w, &m.extra, RUN_ENTRIES, &m.more, eb);
     e = e ? e : state_commit(m.s, remake_edit, &m, eb);
     if (!e) {
         writer_entered(r->w);
         remove_gone(&m);
     } else if (e == CG_EAGAIN) {
-        const struct run_record *made[] = {&m.run, &m.counts, &m.more};
+        const struct run_record *made[] = {&m.run, &m.more};
         for (size_t i = 0; i < CG_COUNT(made); i++) {
             if (made[i]->entries) {
-                run_remove(m.s, made[i]->id);
+                run_remove(m.s, RUN_ENTRIES, made[i]->id);
             }
         }
     }

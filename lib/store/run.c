@@ -7,6 +7,7 @@
  * text; how many entries there are the state says. */
 #include "store__.h"
 
+#include <stdio.h>
 #include <string.h>
 
 int score_cmp(const struct store_score *a, const struct store_score *b)
@@ -108,6 +109,15 @@ static void head_put(const struct store *s, const struct run_record *rec, const 
     cg_put_bytes(&b, salt, SALT_BYTES);
 }
 
+static void run_path(char out[PATH_BYTES], const struct run_record *rec)
+{
+    if (rec->kind == RUN_TEMPORARY) {
+        snprintf(out, PATH_BYTES, "index/tmp-%08x", rec->id);
+    } else {
+        numbered_path(out, "index", rec->id, 8);
+    }
+}
+
 /* ---- reading ---- */
 
 static cg_err read_page(struct store *s, struct run *r, uint32_t page, uint32_t count, uint8_t *out,
@@ -151,14 +161,25 @@ static uint32_t fence_pages(uint32_t pages)
     return (pages + PAGE_FENCES - 1) / PAGE_FENCES;
 }
 
+void run_forget_filter(struct run *r)
+{
+    cg_free(r->filter);
+    r->filter = NULL;
+}
+
 static cg_err read_filters(struct store *s, struct run *r, struct cg_errbuf *eb)
 {
     uint8_t page[PAGE_BYTES];
+    r->filter = cg_alloc((size_t)r->pages * FILTER_BYTES);
+    if (!r->filter) {
+        return CG_ENOMEM;
+    }
     for (uint32_t i = 0; i < r->pages; i += PAGE_FILTERS) {
         uint32_t n = r->pages - i < PAGE_FILTERS ? r->pages - i : PAGE_FILTERS;
         cg_err e =
             read_page(s, r, r->pages + fence_pages(r->pages) + i / PAGE_FILTERS, 1, page, eb);
         if (e) {
+            run_forget_filter(r);
             return e;
         }
         memcpy(r->filter + (size_t)i * FILTER_BYTES, page, (size_t)n * FILTER_BYTES);
@@ -179,10 +200,8 @@ cg_err run_open(struct store *s, const struct run_record *rec, struct run **out,
     r->rec = *rec;
     r->pages = pages_of(rec->entries);
     r->fence = cg_alloc(r->pages * sizeof *r->fence);
-    r->filter = cg_alloc((size_t)r->pages * FILTER_BYTES);
-    numbered_path(path, "index", rec->id, 8);
-    cg_err e =
-        r->fence && r->filter ? s->io->open(s->io->ctx, path, STORE_IO_READ, &r->file) : CG_ENOMEM;
+    run_path(path, rec);
+    cg_err e = r->fence ? s->io->open(s->io->ctx, path, STORE_IO_READ, &r->file) : CG_ENOMEM;
     if (!e) {
         e = s->io->read(s->io->ctx, r->file, 0, r->head, RUN_HEAD_BYTES, &got);
     }
@@ -198,7 +217,9 @@ cg_err run_open(struct store *s, const struct run_record *rec, struct run **out,
     }
     r->aead = head_key(s, salt, false);
     e = r->aead ? read_fences(s, r, eb) : CG_ENOMEM;
-    e = e ? e : read_filters(s, r, eb);
+    if (!e && rec->kind != RUN_TEMPORARY) {
+        e = read_filters(s, r, eb);
+    }
     if (e) {
         run_close(s->io, r);
         return e;
@@ -216,6 +237,7 @@ void run_close(const struct store_io *io, struct run *r)
         aead_free(r->aead);
         cg_free(r->fence);
         cg_free(r->filter);
+        cg_free(r->mem);
         cg_free(r);
     }
 }
@@ -298,7 +320,11 @@ cg_err run_find(struct store *s, struct run *r, const struct store_score *score,
                 bool *found, struct cg_errbuf *eb)
 {
     uint64_t want = prefix(score);
+    cg_err err = r->filter ? CG_OK : read_filters(s, r, eb);
     *found = false;
+    if (err) {
+        return err;
+    }
     for (uint32_t page = page_for(r, want); page < r->pages; page++) {
         if (r->fence[page] > want) {
             return CG_OK;
@@ -333,14 +359,19 @@ cg_err run_find(struct store *s, struct run *r, const struct store_score *score,
 
 cg_err cursor_open(struct store *s, struct run *r, struct run_cursor *c, struct cg_errbuf *eb)
 {
-    *c = (struct run_cursor){.run = r, .buf = cg_alloc(CURSOR_PAGES * PAGE_BYTES)};
-    return c->buf ? cursor_next(s, c, eb) : CG_ENOMEM;
+    *c = (struct run_cursor){.run = r};
+    c->buf = r->mem ? NULL : cg_alloc(CURSOR_PAGES * PAGE_BYTES);
+    return c->buf || r->mem ? cursor_next(s, c, eb) : CG_ENOMEM;
 }
 
 cg_err cursor_next(struct store *s, struct run_cursor *c, struct cg_errbuf *eb)
 {
     if (c->next == c->run->rec.entries) {
         c->end = true;
+        return CG_OK;
+    }
+    if (c->run->mem) {
+        c->now = c->run->mem[c->next++];
         return CG_OK;
     }
     uint32_t page = (uint32_t)(c->next / PAGE_ENTRIES),
@@ -415,7 +446,7 @@ cg_err run_create(struct store *s, uint32_t id, enum run_kind kind, uint64_t ent
     r->fences_cap = pages_of(entries_max);
     r->fence = cg_alloc(r->fences_cap * sizeof *r->fence);
     r->filter = cg_alloc(r->fences_cap * sizeof *r->filter);
-    numbered_path(path, "index", id, 8);
+    run_path(path, &r->rec);
     cg_err e = r->aead && r->buf && r->fence && r->filter
                    ? s->io->open(s->io->ctx, path, STORE_IO_CREATE, &r->file)
                    : CG_ENOMEM;
@@ -509,13 +540,14 @@ cg_err run_end(struct run_out *r, struct run_record *rec, struct cg_errbuf *eb)
     if (!e) {
         e = write_fences(r, eb);
     }
-    if (!e) {
+    bool lasts = r->rec.kind != RUN_TEMPORARY;
+    if (!e && lasts) {
         e = write_filters(r, eb);
     }
-    if (!e) {
+    if (!e && lasts) {
         e = r->s->io->sync(r->s->io->ctx, r->file);
     }
-    if (!e) {
+    if (!e && lasts) {
         e = r->s->io->sync_dir(r->s->io->ctx, "index");
     }
     if (e) {
@@ -527,12 +559,20 @@ cg_err run_end(struct run_out *r, struct run_record *rec, struct cg_errbuf *eb)
     return CG_OK;
 }
 
+void run_remove(struct store *s, enum run_kind kind, uint32_t id)
+{
+    const struct run_record rec = {.kind = (uint16_t)kind, .id = id};
+    char path[PATH_BYTES];
+    run_path(path, &rec);
+    s->io->remove(s->io->ctx, path);
+}
+
 void run_abandon(struct run_out *r)
 {
     char path[PATH_BYTES];
     if (r) {
         const struct store_io *io = r->s->io;
-        numbered_path(path, "index", r->rec.id, 8);
+        run_path(path, &r->rec);
         run_out_free(r);
         io->remove(io->ctx, path);
     }

@@ -452,8 +452,8 @@ cg_err state_commit(struct store *s, state_edit *edit, void *arg, struct cg_errb
     }
     for (int i = 0; i < TRIES; i++) {
         struct state next;
-        bool taken = false, changed;
-        cg_err e = state_load(s, &changed, eb);
+        bool taken = false;
+        cg_err e = store_refresh(s, eb); /* what edit refuses may be tried again: by these runs */
         if (!e) {
             e = state_decode(s->state_text.data, s->state_text.len, &next);
         }
@@ -468,11 +468,8 @@ cg_err state_commit(struct store *s, state_edit *edit, void *arg, struct cg_errb
         }
         state_fini(&next);
         if (!e) {
-            e = state_load(s, &changed, eb);
-            if (!e) {
-                remove_old(s);
-                e = index_sync(s, eb);
-            }
+            e = store_refresh(s, eb);
+            remove_old(s);
             return e;
         }
         if (!taken && e != CG_ENOENT) { /* ENOENT: a collector removed our temporary file */

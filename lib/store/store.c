@@ -145,7 +145,6 @@ cg_err store_open(const struct store_io *io, const struct store_options *o,
                   const struct store_secret *secret, struct store **out, struct cg_errbuf *eb)
 {
     struct store *s = cg_zalloc(sizeof *s);
-    bool changed;
     if (!s) {
         return CG_ENOMEM;
     }
@@ -163,9 +162,8 @@ cg_err store_open(const struct store_io *io, const struct store_options *o,
         e = s->scorer ? open_caches(s) : CG_ENOMEM;
     }
     if (!e) {
-        e = o->repair ? state_load_whole(s, &s->older_state, eb) : state_load(s, &changed, eb);
+        e = o->repair ? state_load_whole(s, &s->older_state, eb) : store_refresh(s, eb);
     }
-    e = e ? e : index_sync(s, eb);
     if (e) {
         store_close(s);
         return e;
@@ -200,9 +198,22 @@ void store_close(struct store *s)
 
 cg_err store_refresh(struct store *s, struct cg_errbuf *eb)
 {
-    bool changed;
-    cg_err e = state_load(s, &changed, eb);
-    return !e && changed ? index_sync(s, eb) : e;
+    enum { TRIES = 16 }; /* runs of a state are removed once a newer one names others */
+    cg_err e = CG_OK;
+    for (int i = 0; i < TRIES; i++) {
+        bool changed;
+        e = state_load(s, &changed, eb);
+        s->behind = s->behind || changed;
+        if (e || !s->behind) {
+            return e;
+        }
+        e = index_sync(s, eb);
+        s->behind = e != CG_OK;
+        if (e != CG_ENOENT) {
+            return e;
+        }
+    }
+    return e;
 }
 
 cg_err store_secret_change(struct store *s, const struct store_secret *secret,

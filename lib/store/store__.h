@@ -79,7 +79,11 @@ enum {
 #define END_MAGIC    0x444e4543u /* "CEND" */
 
 enum algorithm { ALG_NONE = 0, ALG_ZSTD = 1, ALG_LZ4 = 2 };
-enum run_kind { RUN_ENTRIES = 0, RUN_CONDEMNED = 1 };
+enum run_kind {
+    RUN_ENTRIES = 0,
+    RUN_CONDEMNED = 1,
+    RUN_TEMPORARY = 2, /* in no state: what a collection does not keep in memory; has no filters */
+};
 
 /* ---- growing arrays ---- */
 
@@ -277,13 +281,17 @@ struct run {
     struct aead *aead;
     uint8_t head[RUN_HEAD_BYTES];
     uint64_t *fence; /* the first 8 bytes of each page's first score, big-endian */
-    uint8_t *filter; /* FILTER_BYTES for each page */
-    uint32_t pages, page_last;
+    uint8_t *filter; /* FILTER_BYTES for each page; NULL: not read yet */
+    uint32_t pages;
     bool wanted;
+    struct entry *mem; /* these are its entries, and there is no file; NULL: the file has them */
+    uint8_t mark;      /* of a temporary one, enum mark: what its entries mean in a merge */
 };
+enum mark { MARK_FELL = 1, MARK_FRESH = 2, MARK_DEAD = 4 };
 cg_err run_open(struct store *s, const struct run_record *rec, struct run **out,
                 struct cg_errbuf *eb);
 void run_close(const struct store_io *io, struct run *r);
+void run_forget_filter(struct run *r); /* until something is looked up in it */
 /* false and CG_OK: not there. */
 cg_err run_find(struct store *s, struct run *r, const struct store_score *score, struct entry *out,
                 bool *found, struct cg_errbuf *eb);
@@ -307,7 +315,9 @@ cg_err run_add(struct run_out *r, const struct entry *e, struct cg_errbuf *eb);
 bool run_empty(const struct run_out *r);
 /* Durable when it returns; frees r. */
 cg_err run_end(struct run_out *r, struct run_record *rec, struct cg_errbuf *eb);
-void run_abandon(struct run_out *r); /* removes the file; frees r */
+void run_abandon(struct run_out *r); /* removes the file; frees r; NULL: nothing */
+/* What cannot be removed now a collector finds; who still reads it has it open. */
+void run_remove(struct store *s, enum run_kind kind, uint32_t id);
 
 /* Cache of decrypted pages: two ways a set, the older gives way. */
 struct page_slot {
@@ -347,6 +357,7 @@ struct sum {
     int64_t count;
     uint32_t places;
     bool condemned;
+    uint8_t marks; /* of the runs that have it; entries of those marked dead add nothing */
 };
 cg_err index_sync(struct store *s, struct cg_errbuf *eb); /* runs open as the state says */
 void index_fini(struct store *s);
@@ -483,6 +494,7 @@ struct store {
     uint64_t clock;
     struct load load;
     struct entry last[3]; /* what was got last, by kind: its neighbour is, as a rule, the next */
+    bool behind;          /* the runs are not all those of the state */
     bool older_state;     /* opened for repair, and the newest state is damaged or gone */
     struct store_writer *writer; /* the one that is open, whose objects are found too; or NULL */
 };
@@ -598,7 +610,6 @@ cg_err state_add_run(struct state *next,
 
 /* The one entry that a sum comes to. */
 cg_err sum_entry(const struct sum *sum, struct entry *out, struct cg_errbuf *eb);
-void run_remove(struct store *s, uint32_t id);
 
 /* Merges small runs of the state when there are many. */
 cg_err compact_if_many(struct store_writer *w, struct cg_errbuf *eb);
@@ -624,6 +635,31 @@ enum {
     PENDING_PACK = UINT32_MAX
 }; /* an entry's pack while its frame is not placed; at is the frame's number */
 
+/* Where a node lies. */
+struct node_place {
+    struct store_score score;
+    uint32_t pack, at;
+    uint16_t slot;
+};
+/* ---- closure.c: what is dead ---- */
+
+struct closure {
+    struct store *s;
+    bool condemned_only; /* of these alone something may die */
+    const struct store_progress *p;
+    struct memtable fell; /* edges of dead nodes, by what they lead to; not in a list yet */
+    struct run **run;     /* lists: what fell, and what is dead, by their marks */
+    size_t runs, runs_cap;
+    struct node_place *node;
+    uint64_t dead, bytes /* before compression */, expanded;
+};
+/* The index that s has open does not change until closure_fini. */
+cg_err closure_find(struct closure *c, struct store *s, bool condemned_only,
+                    const struct store_progress *p, struct cg_errbuf *eb);
+/* The scores of the dead, in order. */
+cg_err closure_each(const struct closure *c, entry_fn *each, void *aux, struct cg_errbuf *eb);
+void closure_fini(struct closure *c);
+
 /* ---- collect.c, rewrite.c ---- */
 
 /* The only ways to replace all runs of the state by one: entries pass through map, which may change
@@ -633,8 +669,10 @@ struct remake {
     struct store_writer *w;
     bool (*map)(void *aux, struct sum *sum);
     void *aux;
-    const struct memtable *counts; /* changes that become a run of their own; may be NULL */
-    bool end_condemned;            /* the condemned are gone */
+    struct run *const *more; /* runs of no state that are merged too */
+    size_t mores;
+    bool end_condemned; /* the condemned are gone */
+    uint64_t alone; /* only if this number is that of the newest state still; 0: whatever it is */
     uint32_t id; /* of the new run, taken before map's mind is made up: taking it may read a newer
                     state */
 };
@@ -692,16 +730,12 @@ uint32_t parts_of(uint64_t entries);
 struct part part_at(uint32_t i, uint32_t parts);
 bool part_has(const struct part *p, const struct store_score *s);
 
-/* Where nodes that live lie, in the order of packs. */
-struct node_place {
-    struct store_score score;
-    uint32_t pack, at;
-    uint16_t slot;
-};
+/* Nodes that live, in the order of packs. */
 struct node_places {
     struct node_place *place;
     size_t count, cap;
 };
+int node_place_cmp(const void *a, const void *b);
 /* Edges of all nodes and references to scores of a part, as counts. A node that cannot be read is
  * reported and counted in bad. */
 cg_err count_edges(struct store *s, const struct node_places *nodes, const struct part *part,

@@ -190,6 +190,14 @@ bool part_has(const struct part *p, const struct store_score *s)
     return v >= p->from && v <= p->to;
 }
 
+int node_place_cmp(const void *a, const void *b)
+{
+    const struct node_place *x = a, *y = b;
+    return x->pack != y->pack ? (x->pack < y->pack ? -1 : 1)
+           : x->at != y->at   ? (x->at < y->at ? -1 : 1)
+                              : (x->slot > y->slot) - (x->slot < y->slot);
+}
+
 struct counting {
     const struct part *part;
     struct memtable *counts;

@@ -64,7 +64,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         cg_assert(there == (memtable_find(&m, &near) != NULL));
     }
     run_close(&io, r);
-    run_remove(s, rec.id);
+    run_remove(s, RUN_ENTRIES, rec.id);
     cg_free(all);
     memtable_fini(&m);
     return 0;
