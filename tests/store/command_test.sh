@@ -56,6 +56,16 @@ check get store get work "$top/r"
 check same_tree same_tree "$top/t" "$top/r"
 [ "$(stat -c %i "$top/r/numbers")" = "$(stat -c %i "$top/r/dir/deep/linked")" ] && links=yes || links=no
 check hard_links test $links = yes
+check one_thread store --threads 0 get work "$top/r1"
+check one_thread_same same_tree "$top/r" "$top/r1"
+cut_off() { # what cannot be written whole does not stay, and the restore ends
+    local status=0
+    (trap '' XFSZ; ulimit -f 64; exec "$build/commands/store" -q "$@" get work "$top/full") > "$top/said" 2>&1 || status=$?
+    [ $status = 1 ] && grep -q 'linked: .*large' "$top/said" && [ -d "$top/full/dir/deep" ] &&
+        [ ! -e "$top/full/dir/deep/linked" ] && rm -r "$top/full"
+}
+check cut_off cut_off
+check cut_off_one_thread cut_off --threads 0
 check holes test "$(stat -c %b "$top/r/sparse")" -lt 64
 if getfattr -n user.test "$top/t/dir/small" > /dev/null 2>&1; then
     check xattr getfattr -n user.test "$top/r/dir/small"
