@@ -91,7 +91,7 @@ struct store_secret {
 struct store_options {
     const struct cg_env *env; /* NULL: the real one */
     uint32_t threads;         /* helpers of a writer; 0: none */
-    uint32_t cache_pages;     /* of the index, 4 KiB each; 0: 4096 */
+    uint32_t cache_pages;     /* of the index, 4 KiB each; 0: 2048 */
     uint32_t cache_frames;    /* 512 KiB each; 0: 12 */
     bool read_only;
     bool repair; /* open as far as it goes, for store_repair alone: nothing can be found in it */

@@ -407,7 +407,10 @@ static cg_err make_counts(struct repair *r, struct cg_errbuf *eb)
     if (e) {
         return e;
     }
-    e = places.entries ? cursor_open(r->s, r->s->run[0], &c, eb) : CG_OK;
+    if (places.entries) {
+        run_forget_filter(r->s->run[0]); /* from here on it is read in its order */
+        e = cursor_open(r->s, r->s->run[0], &c, eb);
+    }
     for (uint32_t i = 0; i < parts && !e; i++) {
         struct part part = part_at(i, parts);
         tell(r->p, "counts", i, parts);

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { CACHE_PAGES = 4096, CACHE_FRAMES = 12 };
+enum { CACHE_PAGES = 2048, CACHE_FRAMES = 12 };
 
 bool store_score_is(const struct store_score *a, const struct store_score *b)
 {
