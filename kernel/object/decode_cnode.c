@@ -1,6 +1,7 @@
 /* Decoding the invocations of cnodes. */
 #include "object/decode.h"
 #include "object/delete.h"
+#include "object/endpoint.h"
 #include "object/untyped.h"
 
 /* Arguments, by their place in the table: copy, mint and move begin alike. */

@@ -13,6 +13,9 @@
 
 #include "abi/abi.h"
 #include "config.h"
+#include "object/notification.h"
+#include "object/slot.h"
+#include "object/thread.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -41,25 +44,96 @@ extern uint32_t owner[OBJECTS];
     ensures \result == base_of(type); */
 uint32_t own_base(uint8_t type);
 
-/* What each noun offers. X_init makes a free entry a new object. X_end does one slice of ending it;
- * true when nothing is left to do, and the entry is free to be made anew. Threads that wait on the
- * object are answered with ERR_CANCELLED. */
+/* clang-format off */
+/* Everything that holds between threads, their queues and their time, and what changes in it when
+ * an object ends: nothing of capabilities. */
+#define RUNNING(clause) THREADS(clause) REPLIES(clause) clause n_links;
+#define RUNNING_FIELDS(clause)                                                                     \
+    clause current, running, ready_map, ready_top, due_count;                                      \
+    clause t_state[0 .. T_MAX-1], t_next[0 .. T_MAX-1], t_prev[0 .. T_MAX-1];                      \
+    clause t_queue[0 .. T_MAX-1], t_order[0 .. T_MAX-1], t_priority[0 .. T_MAX-1];                 \
+    clause t_context[0 .. T_MAX-1], t_reply[0 .. T_MAX-1], t_fault[0 .. T_MAX-1];                  \
+    clause t_badge[0 .. T_MAX-1], t_rights[0 .. T_MAX-1], t_reg[0 .. T_MAX * T_REGS - 1];          \
+    clause q_head[0 .. Q_MAX-1], q_tail[0 .. Q_MAX-1], e_cursor[0 .. E_MAX-1];                     \
+    clause due_heap[0 .. C_MAX-1], c_place[0 .. C_MAX-1], c_due[0 .. C_MAX-1];                     \
+    clause c_budget[0 .. C_MAX-1], c_period[0 .. C_MAX-1], c_count[0 .. C_MAX-1];                  \
+    clause c_time0[0 .. C_MAX-1], c_time1[0 .. C_MAX-1], c_time2[0 .. C_MAX-1];                    \
+    clause c_time3[0 .. C_MAX-1], c_amount0[0 .. C_MAX-1], c_amount1[0 .. C_MAX-1];                \
+    clause c_amount2[0 .. C_MAX-1], c_amount3[0 .. C_MAX-1], c_turn[0 .. C_MAX-1];                 \
+    clause c_used[0 .. C_MAX-1], c_thread[0 .. C_MAX-1], c_top[0 .. C_MAX-1];                      \
+    clause r_thread[0 .. R_MAX-1], r_context[0 .. R_MAX-1], r_below[0 .. R_MAX-1];                 \
+    clause r_above[0 .. R_MAX-1], n_word[0 .. N_MAX-1];
+/* clang-format on */
+
+/* What each noun offers. X_init makes a free entry, which is as X_end or the boot left it, a new
+ * object. X_end does one slice of ending it; true when nothing is left to do, and the entry is free
+ * to be made anew. Threads that wait on the object are answered with ERR_CANCELLED. */
+/*@ RUNNING(requires)
+    requires 1 <= t < T_MAX;
+    RUNNING_FIELDS(assigns)
+    RUNNING(ensures) */
 void thread_init(uint32_t t);
+/*@ RUNNING(requires)
+    requires 1 <= t < T_MAX;
+    RUNNING_FIELDS(assigns)
+    RUNNING(ensures) */
 bool thread_end(uint32_t t);
+/*@ RUNNING(requires)
+    requires 1 <= e < E_MAX;
+    RUNNING_FIELDS(assigns)
+    RUNNING(ensures) */
 void endpoint_init(uint32_t e);
+/*@ RUNNING(requires)
+    requires 1 <= e < E_MAX;
+    RUNNING_FIELDS(assigns)
+    RUNNING(ensures) */
 bool endpoint_end(uint32_t e);
-bool endpoint_cancel(uint32_t e, uint64_t badge); /* one slice: senders with the badge */
+/*@ RUNNING(requires)
+    requires 1 <= n < N_MAX;
+    RUNNING_FIELDS(assigns)
+    RUNNING(ensures) */
 void notification_init(uint32_t n);
+/*@ RUNNING(requires)
+    requires 1 <= n < N_MAX;
+    RUNNING_FIELDS(assigns)
+    RUNNING(ensures) */
 bool notification_end(uint32_t n);
+/*@ RUNNING(requires)
+    requires 1 <= r < R_MAX;
+    RUNNING_FIELDS(assigns)
+    RUNNING(ensures) */
 void reply_init(uint32_t r);
+/*@ RUNNING(requires)
+    requires 1 <= r < R_MAX;
+    RUNNING_FIELDS(assigns)
+    RUNNING(ensures) */
 bool reply_end(uint32_t r);
+/*@ RUNNING(requires)
+    requires 1 <= c < C_MAX;
+    RUNNING_FIELDS(assigns)
+    RUNNING(ensures) */
 void context_init(uint32_t c);
+/*@ RUNNING(requires)
+    requires 1 <= c < C_MAX;
+    RUNNING_FIELDS(assigns)
+    RUNNING(ensures) */
 bool context_end(uint32_t c);
 
 /* A capability was put into the hidden slot THREAD_SLOT(t, role), or is about to be taken out of
  * it. Without cnode a thread's handles are all refused; without space or context it does not run.
  */
 void thread_bound(uint32_t t, uint32_t role);
+/*@ RUNNING(requires)
+    requires 1 <= t < T_MAX && role < ROLES;
+    requires role == ROLE_NOTIFICATION ==> is_notification(s_object[THREAD_SLOT(t, role)]) &&
+        n_thread[s_object[THREAD_SLOT(t, role)]] == t;
+    requires role == ROLE_CONTEXT ==> is_context(s_object[THREAD_SLOT(t, role)]);
+    RUNNING_FIELDS(assigns)
+    assigns t_cnode[t], t_space[t], t_buffer[t], t_notification[t], n_thread[0 .. N_MAX-1];
+    RUNNING(ensures)
+    ensures \forall integer n; is_notification(n) ==> n_thread[n] ==
+        (role == ROLE_NOTIFICATION && n == s_object[THREAD_SLOT(t, role)]
+             ? NIL : \at(n_thread[n],Pre)); */
 void thread_unbound(uint32_t t, uint32_t role);
 
 #endif
