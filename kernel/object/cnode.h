@@ -25,14 +25,31 @@ extern uint32_t k_size[HOME_SLOTS];  /* by first slot: slots that are the cnode'
 
     // the slots of a cnode say so; so no slot has two cnodes
     predicate k_owned{L} = \forall integer k, s;
-        0 <= k <= s < HOME_SLOTS && s < k + k_size[k] ==> s_home[s] == k; */
+        0 <= k <= s < HOME_SLOTS && s < k + k_size[k] ==> s_home[s] == k;
+
+    // what is filled lies in a cnode and in reach of its handles, or is the cnode's own owner
+    predicate home_filled{L}(integer but) = \forall integer s; is_home(s) && s != but ==>
+        s_type[s] != 0 ==> s_home[s] != NIL && s - s_home[s] < k_size[s_home[s]] &&
+            ((s != s_home[s] && s - s_home[s] < k_count[s_home[s]]) || owner[s_home[s]] == s);
+
+    // cnodes are what has an owner
+    predicate cnode_owner{L}(integer but) = \forall integer k; is_home(k) ==>
+        (k_size[k] != 0 ==> owner[k] != NIL) &&
+        (owner[k] != NIL && owner[k] != but ==> k_size[k] != 0);
+
+    predicate cnodes{L}(integer but) = k_home && k_sizes && k_owned && home_filled(but) &&
+        cnode_owner(but); */
 
 /* For the contracts; a predicate would hide s_home[s] from the provers' triggers. */
 #define slot_is_free(s) (s_home[s] == NIL || (s)-s_home[s] >= k_size[s_home[s]])
 
+/* The same: handles reach the slot. */
+#define in_reach(s) (is_home(s) && s != s_home[s] && s - s_home[s] < k_count[s_home[s]])
+
 /* clang-format off */
 #define CNODES(clause)                                                                             \
     clause k_home; clause k_sizes; clause k_owned;
+#define WHOLE(clause, but) ALL(clause, but) clause cnodes(but);
 /* clang-format on */
 
 /* The slot belongs to no cnode. */

@@ -8,9 +8,48 @@
 #define COST_SCAN  4  /* passing CNODE_SCAN empty slots */
 #define CNODE_SCAN 64
 
+/* Every other capability for the object that s owns was derived from s: when s has no children,
+ * there is none. The parents lead to it, and each stands behind its children in the order. */
+/*@ ghost
+    /@ requires forest && caps(NIL);
+       requires is_slot(s) && s_first[s] == NIL && own_of(s) != 0 && owner[own_of(s)] == s;
+       assigns \nothing;
+       ensures \forall integer x; is_slot(x) && x != s ==> own_of(x) != own_of(s);
+    @/
+    static void owner_alone(uint32_t s)
+    {
+        /@ loop invariant 1 <= r <= SLOTS;
+           loop invariant \forall integer x; is_slot(x) && x != s && s_order[x] >= r ==>
+               own_of(x) != own_of(s);
+           loop assigns r;
+           loop variant r;
+        @/
+        for (uint32_t r = SLOTS; r > 1; r--) {
+        }
+    }
+*/
+
 /* One slice of ending the thread: what it is bound to, then itself. */
+/*@ ALL(requires, NIL)
+    requires 1 <= t < T_MAX;
+    SLOT_FIELDS(assigns)
+    BOUND_FIELDS(assigns)
+    ALL(ensures, NIL)
+    ensures \forall integer x; is_slot(x) && x < HOME_SLOTS ==> slot_stays(x);
+    ensures \forall integer x; is_slot(x) ==> slot_stays(x) || s_type[x] == 0;
+    ensures \forall integer x; is_slot(x) && \at(s_first[x],Pre) == NIL ==> s_first[x] == NIL; */
 static bool end_thread(uint32_t t)
 {
+    /*@ loop invariant 0 <= role <= ROLES;
+        ALL(loop invariant, NIL)
+        loop invariant \forall integer x; is_slot(x) && x < HOME_SLOTS ==> slot_stays(x);
+        loop invariant \forall integer x; is_slot(x) ==> slot_stays(x) || s_type[x] == 0;
+        loop invariant \forall integer x; is_slot(x) && \at(s_first[x],Pre) == NIL ==>
+            s_first[x] == NIL;
+        loop assigns role;
+        SLOT_FIELDS(loop assigns)
+        BOUND_FIELDS(loop assigns)
+        loop variant ROLES - role; */
     for (uint32_t role = 0; role < ROLES; role++) {
         if (s_type[THREAD_SLOT(t, role)] != 0) {
             cap_remove(THREAD_SLOT(t, role));
@@ -19,8 +58,47 @@ static bool end_thread(uint32_t t)
     return thread_end(t);
 }
 
-/* One slice of ending the object that s owns; a cnode is empty already. True when it has ended. */
-static bool object_end(uint32_t s)
+/* clang-format off */
+/* s owns an object for which there is no other capability; a cnode is empty already. */
+#define LAST(clause)                                                                               \
+    clause is_slot(s) && s_type[s] != 0 && s_first[s] == NIL;                                      \
+    clause own_of(s) != 0 && owner[own_of(s)] == s;                                                \
+    clause \forall integer x; is_slot(x) && x != s ==> own_of(x) != own_of(s);
+/* clang-format on */
+
+/* One slice of ending the memory that s owns: a frame, a table or a space. */
+/*@ requires maps && cap_object && cap_mapped && cap_memory(NIL) && cap_large(NIL);
+    LAST(requires)
+    requires s_type[s] == OBJ_FRAME || s_type[s] == OBJ_TABLE || s_type[s] == OBJ_SPACE;
+    assigns phys[0 .. PHYS_FRAMES * 512 - 1], f_state[0 .. PHYS_FRAMES-1];
+    assigns s_table[0 .. SLOTS-1], s_entry[0 .. SLOTS-1];
+    ensures maps && cap_mapped;
+    ensures cap_memory(s);
+    ensures cap_large(s);
+    ensures !\result ==> cap_memory(NIL) && cap_large(NIL); */
+static bool memory_end(uint32_t s)
+{
+    if (s_type[s] == OBJ_FRAME) {
+        frame_end(s_object[s], s_kind[s]);
+        return true;
+    }
+    return table_end(s_object[s]);
+}
+
+/* One slice of ending the object that s owns. */
+/*@ WHOLE(requires, NIL)
+    LAST(requires)
+    requires s_type[s] == OBJ_CNODE ==> k_count[s_object[s]] == 0;
+    SLOT_FIELDS(assigns)
+    BOUND_FIELDS(assigns)
+    assigns f_state[0 .. PHYS_FRAMES-1], k_size[0 .. HOME_SLOTS-1];
+    WHOLE(ensures, s)
+    LAST(ensures)
+    ensures \result && s_type[s] == OBJ_CNODE ==> k_size[s_object[s]] == 0;
+    ensures !\result ==> caps(NIL) && cnodes(NIL);
+    ensures slot_stays(s);
+    ensures \forall integer x; is_slot(x) ==> slot_stays(x) || s_type[x] == 0; */
+static bool noun_end(uint32_t s)
 {
     uint32_t object = s_object[s];
     switch (s_type[s]) {
@@ -37,45 +115,90 @@ static bool object_end(uint32_t s)
         return reply_end(object);
     case OBJ_CONTEXT:
         return context_end(object);
-    case OBJ_SPACE:
-    case OBJ_TABLE:
-        return table_end(object);
-    case OBJ_FRAME:
-        frame_end(object, s_kind[s]);
-        return true;
-    default:
+    case OBJ_IRQ:
         return irq_end(object);
+    default:
+        return memory_end(s);
     }
+}
+
+/* The object that s owned has ended: its entry is free. */
+/*@ requires owner_slot && cap_object && cap_live(s) && cap_copy(s) && cap_owner(s);
+    requires home_filled(s) && cnode_owner(s);
+    LAST(requires)
+    requires s_type[s] == OBJ_CNODE ==> k_size[s_object[s]] == 0;
+    assigns owner[own_of(s)];
+    ensures owner[own_of(s)] == NIL;
+    ensures owner_slot;
+    ensures cap_live(s);
+    ensures cap_copy(s);
+    ensures cap_owner(s);
+    ensures home_filled(s);
+    ensures cnode_owner(NIL); */
+static void entry_free(uint32_t s)
+{
+    owner[cap_own(s)] = NIL;
+}
+
+/* One step of emptying c, which owns nothing: what was derived from it goes to what it was derived
+ * from itself, and once there is no more of that it goes. */
+/*@ WHOLE(requires, NIL)
+    requires is_slot(c) && s_type[c] != 0 && owner[own_of(c)] != c;
+    SLOT_FIELDS(assigns)
+    BOUND_FIELDS(assigns)
+    WHOLE(ensures, NIL)
+    ensures \forall integer x; is_slot(x) ==> slot_stays(x) || s_type[x] == 0; */
+static void copy_step(uint32_t c)
+{
+    if (s_first[c] != NIL) {
+        cap_raise(c);
+    } else {
+        cap_remove(c);
+    }
+}
+
+/* One step of emptying s, which owns an object and has no children. */
+/*@ WHOLE(requires, NIL)
+    requires is_slot(s) && s_type[s] != 0 && s_first[s] == NIL;
+    requires own_of(s) != 0 && owner[own_of(s)] == s;
+    requires s_type[s] == OBJ_CNODE ==> k_count[s_object[s]] == 0;
+    TABLES(assigns)
+    WHOLE(ensures, NIL)
+    ensures 1 <= \result <= REVOKE_SLICE;
+    ensures \forall integer x; is_slot(x) ==> slot_stays(x) || s_type[x] == 0; */
+static uint32_t owner_step(uint32_t s)
+{
+    /*@ ghost owner_alone(s); */
+    if (!noun_end(s)) {
+        return REVOKE_SLICE;
+    }
+    entry_free(s);
+    cap_remove(s);
+    return COST_END;
 }
 
 /* One step of emptying s, which does not own a cnode with slots in reach. What is derived from an
  * object's owner goes with it; what is derived from a copy goes to the copy's parent. */
+/*@ WHOLE(requires, NIL)
+    requires is_slot(s) && s_type[s] != 0;
+    requires s_type[s] == OBJ_CNODE && s_first[s] == NIL && owner[own_of(s)] == s ==>
+        k_count[s_object[s]] == 0;
+    TABLES(assigns)
+    WHOLE(ensures, NIL)
+    ensures 1 <= \result <= REVOKE_SLICE;
+    ensures \forall integer x; is_slot(x) ==> slot_stays(x) || s_type[x] == 0; */
 static uint32_t cap_step(uint32_t s)
 {
     bool owns = cap_is_owner(s);
-    if (s_first[s] != NIL && !owns) {
-        derivation_raise(s);
-        return 1;
+    if (owns && s_first[s] == NIL) {
+        return owner_step(s);
     }
-    if (s_first[s] != NIL) {
-        uint32_t c = derivation_step(s);
-        if (c != NIL) {
-            cap_remove(c);
-        }
-        return 1;
-    }
-    if (owns) {
-        if (!object_end(s)) {
-            return REVOKE_SLICE;
-        }
-        owner[cap_own(s)] = NIL;
-    }
-    cap_remove(s);
-    return owns ? COST_END : 1;
+    copy_step(owns ? s_first[s] : s);
+    return 1;
 }
 
 /* s has no children and owns a cnode that handles reach into. */
-/*@ CAPS(requires)
+/*@ requires caps(NIL);
     requires is_slot(s);
     assigns \nothing;
     ensures \result == true <==> s_type[s] == OBJ_CNODE && s_first[s] == NIL &&
@@ -87,16 +210,41 @@ static bool owns_filled_cnode(uint32_t s)
 }
 
 /* The owner s of a cnode, without children, goes to the cnode's own slot 0. */
+/*@ WHOLE(requires, NIL)
+    requires is_home(s) && s_type[s] == OBJ_CNODE && s_first[s] == NIL;
+    requires owner[s_object[s]] == s && s_type[s_object[s]] == 0;
+    SLOT_FIELDS(assigns)
+    BOUND_FIELDS(assigns)
+    assigns owner[0 .. OBJECTS-1];
+    WHOLE(ensures, NIL)
+    ensures \forall integer x; is_slot(x) ==>
+        slot_stays(x) || s_type[x] == 0 || (x < HOME_SLOTS && s_home[x] == x); */
 static void detach(uint32_t s)
 {
-    cap_hand_over(s, s_object[s]);
+    uint32_t k = s_object[s];
+    /*@ assert first: k_size[k] != 0 && s_home[k] == k; */
+    cap_hand_over(s, k);
+    /*@ assert own: owner[k] == k; */
     cap_remove(s);
+    /*@ assert filled: home_filled(NIL); */
+    /*@ assert owners: cnode_owner(NIL); */
 }
 
 /* One step of emptying the cnode that d owns: its last slot. d itself may lie in it and stays. */
+/*@ WHOLE(requires, NIL)
+    requires is_slot(d) && s_type[d] == OBJ_CNODE && owner[own_of(d)] == d;
+    TABLES(assigns)
+    WHOLE(ensures, NIL)
+    ensures 1 <= \result <= REVOKE_SLICE;
+    EMPTIED(ensures) */
 static uint32_t cnode_step(uint32_t d)
 {
     uint32_t k = s_object[d];
+    /*@ loop invariant 0 <= n <= CNODE_SCAN && is_home(k) && owner[k] == d;
+        loop invariant k_sizes;
+        loop invariant home_filled(NIL);
+        loop assigns n, k_count[k];
+        loop variant CNODE_SCAN - n; */
     for (uint32_t n = 0; n < CNODE_SCAN && k_count[k] != 0; n++) {
         uint32_t last = k + k_count[k] - 1;
         if (last != d && s_type[last] != 0) {
@@ -106,11 +254,20 @@ static uint32_t cnode_step(uint32_t d)
             detach(last);
             return 1;
         }
+        /*@ assert gone: s_type[last] != 0 ==> owner[k] == last; */
+        /*@ assert left: \forall integer x; is_home(x) && s_type[x] != 0 && s_home[x] == k ==>
+                (x != k && x - k < k_count[k] - 1) || owner[k] == x; */
         k_count[k]--;
     }
     return COST_SCAN;
 }
 
+/*@ WHOLE(requires, NIL)
+    requires is_slot(s) && s_type[s] != 0;
+    TABLES(assigns)
+    WHOLE(ensures, NIL)
+    ensures 1 <= \result <= REVOKE_SLICE;
+    EMPTIED(ensures) */
 static uint32_t empty_step(uint32_t s)
 {
     return owns_filled_cnode(s) ? cnode_step(s) : cap_step(s);
@@ -119,6 +276,12 @@ static uint32_t empty_step(uint32_t s)
 bool delete_slice(uint32_t s)
 {
     uint32_t cost = 0;
+    /*@ loop invariant 0 <= cost < 2 * REVOKE_SLICE;
+        WHOLE(loop invariant, NIL)
+        EMPTIED(loop invariant)
+        loop assigns cost;
+        TABLES(loop assigns)
+        loop variant 2 * REVOKE_SLICE - cost; */
     while (cost < REVOKE_SLICE && s_type[s] != 0) {
         cost += empty_step(s);
     }
@@ -128,6 +291,12 @@ bool delete_slice(uint32_t s)
 bool revoke_slice(uint32_t s)
 {
     uint32_t cost = 0;
+    /*@ loop invariant 0 <= cost < 2 * REVOKE_SLICE;
+        WHOLE(loop invariant, NIL)
+        EMPTIED(loop invariant)
+        loop assigns cost;
+        TABLES(loop assigns)
+        loop variant 2 * REVOKE_SLICE - cost; */
     while (cost < REVOKE_SLICE && s_first[s] != NIL) {
         cost += empty_step(s_first[s]);
     }
@@ -141,14 +310,39 @@ bool move_begun(uint32_t from, uint32_t to)
            s_kind[from] == s_kind[to] && s_count[from] == s_count[to];
 }
 
+/* The first part of moving: to takes the place of from in everything but its children. */
+/*@ WHOLE(requires, NIL)
+    requires in_reach(from) && in_reach(to) && s_type[from] != 0;
+    requires s_type[to] == 0 || (s_parent[from] == to && s_type[from] == s_type[to]);
+    SLOT_FIELDS(assigns)
+    assigns owner[own_of(from)];
+    WHOLE(ensures, NIL)
+    ensures owner[own_of(from)] != from && s_type[to] == s_type[from];
+    ensures \old(s_type[to]) == 0 ==> s_object[to] == s_object[from];
+    ensures \forall integer x; is_slot(x) && x != to ==> slot_stays(x);
+    ensures \old(s_type[to]) != 0 ==> slot_stays(to); */
+static void move_begin(uint32_t from, uint32_t to)
+{
+    if (s_type[to] == 0) {
+        cap_hand_over(from, to);
+        /*@ assert filled: home_filled(NIL); */
+        /*@ assert owners: cnode_owner(NIL); */
+    }
+}
+
 bool move_slice(uint32_t from, uint32_t to)
 {
     uint32_t cost = 0;
-    if (s_type[to] == 0) {
-        cap_hand_over(from, to);
-    }
+    move_begin(from, to);
+    /*@ loop invariant 0 <= cost <= REVOKE_SLICE;
+        loop invariant forest;
+        loop invariant caps(NIL);
+        loop invariant hidden;
+        loop assigns cost, s_first[0 .. SLOTS-1], s_parent[0 .. SLOTS-1], s_next[0 .. SLOTS-1];
+        loop assigns s_prev[0 .. SLOTS-1], s_order[0 .. SLOTS-1];
+        loop variant REVOKE_SLICE - cost; */
     while (cost < REVOKE_SLICE && s_first[from] != NIL) {
-        derivation_raise(from);
+        cap_raise(from);
         cost++;
     }
     if (s_first[from] != NIL) {

@@ -114,13 +114,3 @@ void derivation_replace(uint32_t a, uint32_t b)
     s_prev[a] = NIL;
     /*@ ghost order_put(b, s_order[b] < s_order[a] ? s_order[a] : s_order[a] + 1); */
 }
-
-uint32_t derivation_step(uint32_t p)
-{
-    uint32_t c = s_first[p];
-    if (s_first[c] == NIL) {
-        return c;
-    }
-    derivation_raise(c);
-    return NIL;
-}

@@ -60,18 +60,4 @@ void derivation_raise(uint32_t c);
     ensures s_first[a] == \old(s_first[a]); */
 void derivation_replace(uint32_t a, uint32_t b);
 
-/* One step of revoking p: a descendant that may now be cut off, or NIL when a slot was raised.
- * p has children. */
-/*@ FOREST(requires)
-    requires is_slot(p) && s_first[p] != NIL;
-    assigns s_first[0 .. SLOTS-1], s_parent[0 .. SLOTS-1], s_next[0 .. SLOTS-1];
-    assigns s_prev[0 .. SLOTS-1], s_order[0 .. SLOTS-1];
-    FOREST(ensures)
-    ensures is_slot(s_first[p]);
-    ensures \old(s_first[s_first[p]]) == NIL ==>
-        \result == s_first[p] == \old(s_first[p]) && s_first[\result] == NIL;
-    ensures \old(s_first[s_first[p]]) != NIL ==>
-        \result == NIL && s_first[p] == \old(s_first[s_first[p]]); */
-uint32_t derivation_step(uint32_t p);
-
 #endif

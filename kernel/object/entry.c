@@ -211,11 +211,10 @@ void entry_fault(uint64_t vector, uint64_t code, uint64_t address)
 
 void entry_interrupt(uint32_t irq)
 {
-    uint64_t badge = 0;
-    uint32_t n = irq_came(irq + 1, &badge);
+    uint32_t s = irq_came(irq + 1);
     schedule_enter();
-    if (n != NIL) {
-        notification_signal(n, badge);
+    if (s_type[s] != 0) {
+        notification_signal(s_object[s], s_badge[s]);
     }
     schedule();
 }

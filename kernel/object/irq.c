@@ -3,11 +3,10 @@
 
 uint8_t i_pending[I_MAX];
 
-uint32_t irq_came(uint32_t i, uint64_t *badge)
+uint32_t irq_came(uint32_t i)
 {
     i_pending[i] = 1;
-    *badge = s_badge[IRQ_SLOT(i)];
-    return s_object[IRQ_SLOT(i)];
+    return IRQ_SLOT(i);
 }
 
 void irq_bind(uint32_t i, uint32_t s)

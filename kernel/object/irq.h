@@ -9,10 +9,11 @@
 #include "arch/arch.h"
 #include "object/capability.h"
 
-extern uint8_t i_pending[I_MAX]; /* came, and is not yet acknowledged */
-
-/* Line i came. The notification to signal and its badge; NIL: none is bound. */
-uint32_t irq_came(uint32_t i, uint64_t *badge);
+/* Line i came. The slot of the notification to signal, which is empty when none is bound. */
+/*@ requires 1 <= i < I_MAX;
+    assigns i_pending[i];
+    ensures i_pending[i] == 1 && \result == IRQ_SLOT(i); */
+uint32_t irq_came(uint32_t i);
 
 /* Binds line i, which is not bound, to the notification of slot s, and lets it come. */
 /*@ FOREST(requires) CAPS(requires)
@@ -27,12 +28,6 @@ uint32_t irq_came(uint32_t i, uint64_t *badge);
     ensures s_badge[IRQ_SLOT(i)] == s_badge[s]; */
 void irq_bind(uint32_t i, uint32_t s);
 
-/* The notification of line i is about to leave its hidden slot. */
-/*@ requires 1 <= i < I_MAX;
-    assigns i_pending[i];
-    ensures i_pending[i] == 0; */
-void irq_unbound(uint32_t i);
-
 /* The driver is done: line i may come again. */
 /*@ requires 1 <= i < I_MAX;
     assigns i_pending[i];
@@ -40,6 +35,15 @@ void irq_unbound(uint32_t i);
 void irq_ack(uint32_t i);
 
 /* Makes the line one that nobody owns. */
+/*@ ALL(requires, NIL)
+    requires 1 <= i < I_MAX;
+    SLOT_FIELDS(assigns)
+    BOUND_FIELDS(assigns)
+    ALL(ensures, NIL)
+    ensures \result == true;
+    ensures \forall integer x; is_slot(x) && x != IRQ_SLOT(i) ==> slot_stays(x);
+    ensures s_type[IRQ_SLOT(i)] == 0;
+    ensures \forall integer x; is_slot(x) && \at(s_first[x],Pre) == NIL ==> s_first[x] == NIL; */
 bool irq_end(uint32_t i);
 
 #endif

@@ -24,6 +24,8 @@
  * the object's number. */
 extern uint32_t owner[OBJECTS];
 
+extern uint8_t i_pending[I_MAX]; /* line i came, and is not yet acknowledged */
+
 /* Where a type's objects stand in owner[], and one more than the last number that they have. */
 /*@ logic integer base_of(integer type) =
         type == OBJ_CNODE ? OWN_CNODE : type == OBJ_THREAD ? OWN_THREAD :
@@ -44,9 +46,17 @@ extern uint32_t owner[OBJECTS];
     ensures \result == base_of(type); */
 uint32_t own_base(uint8_t type);
 
+/*@ predicate going{L} =
+        q_refs && q_ends && q_out && q_next && q_prev && q_first && q_last && q_headed &&
+        q_tailed && q_both && to_range && to_one && to_next && to_between && to_first && to_last &&
+        y_priority && y_map && y_top && y_own && d_count && d_heap && d_place && d_order &&
+        x_period && x_count && x_sum && x_none && x_turn && x_links && s_state && s_current &&
+        s_idle && s_ready && s_send && s_receive && s_wait && s_answer && r_refs && r_agree &&
+        r_lent && r_tops && r_topped && r_out && r_down && r_up && n_links; */
+
 /* clang-format off */
 /* Everything that holds between threads, their queues and their time, and what changes in it when
- * an object ends: nothing of capabilities. */
+ * an object ends: nothing of capabilities. In one, it is going. */
 #define RUNNING(clause) THREADS(clause) REPLIES(clause) clause n_links;
 #define RUNNING_FIELDS(clause)                                                                     \
     clause current, running, ready_map, ready_top, due_count;                                      \
@@ -63,6 +73,10 @@ uint32_t own_base(uint8_t type);
     clause c_used[0 .. C_MAX-1], c_thread[0 .. C_MAX-1], c_top[0 .. C_MAX-1];                      \
     clause r_thread[0 .. R_MAX-1], r_context[0 .. R_MAX-1], r_below[0 .. R_MAX-1];                 \
     clause r_above[0 .. R_MAX-1], n_word[0 .. N_MAX-1];
+#define BOUND_FIELDS(clause)                                                                       \
+    RUNNING_FIELDS(clause)                                                                         \
+    clause t_cnode[0 .. T_MAX-1], t_space[0 .. T_MAX-1], t_buffer[0 .. T_MAX-1];                   \
+    clause t_notification[0 .. T_MAX-1], n_thread[0 .. N_MAX-1];
 /* clang-format on */
 
 /* What each noun offers. X_init makes a free entry, which is as X_end or the boot left it, a new
@@ -135,5 +149,11 @@ void thread_bound(uint32_t t, uint32_t role);
         (role == ROLE_NOTIFICATION && n == s_object[THREAD_SLOT(t, role)]
              ? NIL : \at(n_thread[n],Pre)); */
 void thread_unbound(uint32_t t, uint32_t role);
+
+/* The notification of line i is about to leave its hidden slot. */
+/*@ requires 1 <= i < I_MAX;
+    assigns i_pending[i];
+    ensures i_pending[i] == 0; */
+void irq_unbound(uint32_t i);
 
 #endif

@@ -83,8 +83,12 @@ extern uint32_t s_entry[SLOTS]; /* entry there */
     predicate slot_cut_off{L}(integer s) =
         s_parent[s] == NIL && s_first[s] == NIL && s_next[s] == NIL && s_prev[s] == NIL; */
 
-/* The whole invariant, each clause a goal of its own: FOREST(requires), FOREST(loop invariant) ...
- */
+/* The whole invariant: in one for those who hand it on, and each clause a goal of its own for those
+ * who change it, as FOREST(requires), FOREST(loop invariant) ... */
+/*@ predicate forest{L} = slot_refs && slot_empty && slot_parent && slot_root && slot_first &&
+        slot_head && slot_next && slot_prev && o_range && o_one && o_parent && o_next &&
+        o_between && o_first && o_last; */
+
 /* clang-format off */
 #define FOREST(clause)                                                                            \
     clause slot_refs; clause slot_empty; clause slot_parent; clause slot_root; clause slot_first;  \

@@ -44,25 +44,39 @@ uint64_t space_pte(uint32_t s, uint32_t rights)
     return s_type[s] == OBJ_DEVICE ? pte + ARCH_PTE_NOCACHE : pte;
 }
 
+/* An entry of a table and its reverse are no other's reverse and no other reverse's entry. */
+/*@ ghost
+    /@ requires maps && is_table(table) && entry < entries_of(table);
+       assigns \nothing;
+       ensures \forall integer f; 0 <= f < PHYS_FRAMES && f_state[f] == F_ZERO ==>
+           f != table && f != table + 1;
+       ensures \forall integer t; is_slot(t) && s_table[t] != NIL ==>
+           (s_table[t] + 1) * 512 + s_entry[t] != table * 512 + entry;
+       ensures \forall integer f, r; is_table(f) &&
+           f * 512 + 512 <= r < f * 512 + 512 + entries_of(f) && phys[r] < SLOTS ==>
+           r != table * 512 + entry && r - 512 != (table + 1) * 512 + entry;
+    @/
+    static void entry_apart(uint32_t table, uint32_t entry)
+    {
+        /@ assert behind: \forall integer f; is_table(f) ==> f + 1 != table && f != table + 1; @/
+    }
+*/
+
 /* Maps s with an entry that is already made. */
 /*@ MAPS(requires)
     requires is_slot(s) && is_table(table) && entry < entries_of(table) && pte != 0;
     requires REVERSE_OF(table, entry) == s || REVERSE_OF(table, entry) == NIL;
     requires REVERSE_OF(table, entry) == NIL ==> s_table[s] == NIL;
+    requires entry_fits(s, pte);
     assigns phys[table * 512 + entry], phys[(table + 1) * 512 + entry], s_table[s], s_entry[s];
     MAPS(ensures)
     ensures s_table[s] == table && s_entry[s] == entry && REVERSE_OF(table, entry) == s;
     ensures ENTRY_OF(table, entry) == pte; */
 static void map(uint32_t s, uint32_t table, uint32_t entry, uint64_t pte)
 {
-    /*@ assert zeroed: \forall integer f; 0 <= f < PHYS_FRAMES && f_state[f] == F_ZERO ==>
-            f != table && f != table + 1; */
-    /*@ assert behind: \forall integer f; is_table(f) ==> f + 1 != table; */
+    /*@ ghost entry_apart(table, entry); */
     /*@ assert others: \forall integer t; is_slot(t) && s_table[t] != NIL && t != s ==>
             s_table[t] != table || s_entry[t] != entry; */
-    /*@ assert apart: \forall integer t; is_slot(t) && s_table[t] != NIL && t != s ==>
-            (s_table[t] + 1) * 512 + s_entry[t] != table * 512 + entry &&
-            (s_table[t] + 1) * 512 + s_entry[t] != (table + 1) * 512 + entry; */
     arch_pte_write(table, entry, pte);
     set_reverse(table, entry, s);
     if (s_table[s] != NIL) {
@@ -79,6 +93,7 @@ void space_map(uint32_t s, uint32_t table, uint32_t entry, uint32_t rights)
 
 void space_unmap(uint32_t s)
 {
+    /*@ ghost entry_apart(s_table[s], s_entry[s]); */
     arch_pte_write(s_table[s], s_entry[s], 0);
     set_reverse(s_table[s], s_entry[s], NIL);
     s_table[s] = NIL;
@@ -88,6 +103,7 @@ void space_unmap(uint32_t s)
 
 void space_hand_over(uint32_t from, uint32_t to)
 {
+    /*@ ghost entry_apart(s_table[from], s_entry[from]); */
     set_reverse(s_table[from], s_entry[from], to);
     s_table[to] = s_table[from];
     s_entry[to] = s_entry[from];

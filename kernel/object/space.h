@@ -64,12 +64,29 @@ extern uint8_t f_state[PHYS_FRAMES];
             : ((rights & RIGHT_WRITE) != 0 ? ARCH_PTE_WRITE : 0) +
               ((rights & RIGHT_EXECUTE) == 0 ? ARCH_PTE_NX : 0) +
               (s_kind[s] != 0 ? ARCH_PTE_LARGE : 0) +
-              (s_type[s] == OBJ_DEVICE ? ARCH_PTE_NOCACHE : 0)); */
+              (s_type[s] == OBJ_DEVICE ? ARCH_PTE_NOCACHE : 0));
+
+    logic integer pte_base{L}(integer s) =
+        s_object[s] * 4096 + ARCH_PTE_PRESENT + ARCH_PTE_USER +
+        (s_kind[s] != 0 ? ARCH_PTE_LARGE : 0) + (s_type[s] == OBJ_DEVICE ? ARCH_PTE_NOCACHE : 0);
+
+    // an entry leads to its capability's object, and none allows both writing and executing it
+    predicate entry_fits{L}(integer s, integer pte) =
+        s_type[s] == OBJ_TABLE ? pte == pte_of(s, 0)
+            : pte == pte_base(s) || pte == pte_base(s) + ARCH_PTE_NX ||
+              pte == pte_base(s) + ARCH_PTE_WRITE + ARCH_PTE_NX;
+
+    predicate map_entry{L} = \forall integer f, r; is_table(f) &&
+        f * 512 + 512 <= r < f * 512 + 512 + entries_of(f) ==>
+        phys[r] != NIL ==> entry_fits(phys[r], phys[r - 512]); */
+
+/*@ predicate maps{L} = frame_state && frame_reverse && frame_zero && map_forward && map_reverse &&
+        map_empty && map_entry; */
 
 /* clang-format off */
 #define MAPS(clause)                                                                               \
     clause frame_state; clause frame_reverse; clause frame_zero; clause map_forward;               \
-    clause map_reverse; clause map_empty;
+    clause map_reverse; clause map_empty; clause map_entry;
 /* clang-format on */
 
 /* The slot mapped at an entry of a table. */
@@ -102,6 +119,7 @@ uint64_t space_pte(uint32_t s, uint32_t rights);
     requires is_slot(s) && is_table(table) && entry < entries_of(table);
     requires REVERSE_OF(table, entry) == s || REVERSE_OF(table, entry) == NIL;
     requires REVERSE_OF(table, entry) == NIL ==> s_table[s] == NIL;
+    requires s_type[s] == OBJ_TABLE || (rights & RIGHT_WRITE) == 0 || (rights & RIGHT_EXECUTE) == 0;
     assigns phys[table * 512 + entry], phys[(table + 1) * 512 + entry], s_table[s], s_entry[s];
     MAPS(ensures)
     ensures s_table[s] == table && s_entry[s] == entry && REVERSE_OF(table, entry) == s;
@@ -122,6 +140,8 @@ void space_unmap(uint32_t s);
 /* The mapping of from becomes that of to, which has none. */
 /*@ MAPS(requires)
     requires is_slot(from) && is_slot(to) && s_table[from] != NIL && s_table[to] == NIL;
+    requires s_type[to] == s_type[from] && s_object[to] == s_object[from];
+    requires s_kind[to] == s_kind[from];
     assigns phys[(s_table[from] + 1) * 512 + s_entry[from]];
     assigns s_table[from], s_entry[from], s_table[to], s_entry[to];
     MAPS(ensures)
@@ -163,7 +183,10 @@ bool table_end(uint32_t table);
     MAPS(ensures)
     ensures f_state[frame] == F_FRAME;
     ensures large != 0 ==>
-        \forall integer f; frame < f < frame + LARGE_FRAMES ==> f_state[f] == F_PART; */
+        \forall integer f; frame < f < frame + LARGE_FRAMES ==> f_state[f] == F_PART;
+    ensures \forall integer f; 0 <= f < PHYS_FRAMES &&
+        (f < frame || f >= frame + (large != 0 ? LARGE_FRAMES : 1)) ==>
+        f_state[f] == \at(f_state[f],Pre); */
 void frame_init(uint32_t frame, uint32_t large);
 /*@ MAPS(requires)
     requires 1 <= frame < PHYS_FRAMES && f_state[frame] == F_FRAME;

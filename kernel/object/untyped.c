@@ -98,7 +98,54 @@ uint32_t entries_free(uint32_t type, uint32_t first, uint32_t count)
     return owners_free((uint8_t)type, first, count);
 }
 
+/* clang-format off */
+/* Memory that is made of free frames first .. was no capability's yet. */
+#define MADE(frames)                                                                               \
+    requires maps && cap_object && cap_memory(NIL) && cap_large(NIL);                              \
+    requires \forall integer f; first <= f < first + (frames) ==> f_state[f] == F_ZERO;            \
+    assigns f_state[first .. first + (frames) - 1], phys[0 .. PHYS_FRAMES * 512 - 1];              \
+    ensures maps;                                                                                  \
+    ensures cap_memory(NIL);                                                                       \
+    ensures cap_large(NIL);
+/* clang-format on */
+
+/*@ requires 1 <= first < PHYS_FRAMES - 1 && 1 <= level <= ARCH_LEVELS;
+    MADE(2)
+    ensures f_state[first] == F_TABLE1 - 1 + level; */
+static void make_table(uint32_t first, uint32_t level)
+{
+    table_init(first, level);
+}
+
+/*@ requires 1 <= first < PHYS_FRAMES;
+    MADE(1)
+    ensures f_state[first] == F_FRAME; */
+static void make_frame(uint32_t first)
+{
+    frame_init(first, 0);
+}
+
+/*@ requires 1 <= first && first + LARGE_FRAMES <= PHYS_FRAMES && first % LARGE_FRAMES == 0;
+    MADE(LARGE_FRAMES)
+    ensures f_state[first] == F_FRAME && large_fits(OBJ_FRAME, 1, first); */
+static void make_large(uint32_t first)
+{
+    frame_init(first, 1);
+}
+
 /* Makes the entry behind a new owner an object of its noun. */
+/*@ requires going && maps && cap_object && cap_memory(NIL) && cap_large(NIL);
+    requires base_of(type) != OBJECTS && type != OBJ_CNODE && unit_fits(type, size, first);
+    requires kind_of(type) == KIND_FRAME ==> \forall integer e;
+        first <= e < first + unit_of(type, size) ==> f_state[e] == F_ZERO;
+    RUNNING_FIELDS(assigns)
+    assigns f_state[0 .. PHYS_FRAMES-1], phys[0 .. PHYS_FRAMES * 512 - 1];
+    ensures going;
+    ensures maps;
+    ensures cap_memory(NIL);
+    ensures cap_large(NIL);
+    ensures memory_fits(type, first);
+    ensures large_fits(type, size, first); */
 static void object_init(uint32_t type, uint32_t size, uint32_t first)
 {
     switch (type) {
@@ -118,13 +165,17 @@ static void object_init(uint32_t type, uint32_t size, uint32_t first)
         context_init(first);
         break;
     case OBJ_SPACE:
-        table_init(first, 4);
+        make_table(first, ARCH_LEVELS);
         break;
     case OBJ_TABLE:
-        table_init(first, size);
+        make_table(first, size);
         break;
     case OBJ_FRAME:
-        frame_init(first, size);
+        if (size == 0) {
+            make_frame(first);
+        } else {
+            make_large(first);
+        }
         break;
     default: /* a line is as its last owner left it: masked */
         break;
@@ -135,19 +186,48 @@ void object_make(uint32_t u, uint32_t type, uint32_t size, uint32_t first, uint3
 {
     if (type == OBJ_DEVICE) {
         cap_range(to, u, OBJ_DEVICE, (uint8_t)size, first, 0);
-        return;
+    } else {
+        /*@ assert unowned: owner[base_of(type) + first] == NIL; */
+        object_init(type, size, first);
+        cap_create(to, u, (uint8_t)type, type == OBJ_FRAME ? (uint8_t)size : 0, first);
     }
-    object_init(type, size, first);
-    cap_create(to, u, (uint8_t)type, type == OBJ_FRAME ? (uint8_t)size : 0, first);
+    /*@ assert leaf: hidden_leaf; */
+    /*@ assert filled: home_filled(NIL); */
+    /*@ assert owners: cnode_owner(NIL); */
+}
+
+/* Makes a cnode of free slots. */
+/*@ WHOLE(requires, NIL)
+    NEW(requires)
+    requires is_home(first) && 1 <= count && first + count <= HOME_SLOTS;
+    requires \forall integer s; first <= s < first + count ==> slot_is_free(s);
+    SLOT_FIELDS(assigns)
+    assigns owner[0 .. OBJECTS-1], k_count[first], k_size[first], s_home[0 .. HOME_SLOTS-1];
+    WHOLE(ensures, NIL)
+    ensures s_type[to] == OBJ_CNODE && s_object[to] == first && s_badge[to] == 0;
+    ensures s_rights[to] == type_rights[OBJ_CNODE] && s_parent[to] == u;
+    ensures owner[first] == to && k_count[first] == k_size[first] == count;
+    ensures \forall integer x; is_slot(x) && x != to ==> slot_stays(x); */
+static void cnode_make(uint32_t u, uint32_t first, uint32_t count, uint32_t to)
+{
+    /*@ assert new: k_size[first] == 0 && owner[first] == NIL && s_home[to] != first; */
+    cnode_extend(first, first, count);
+    /*@ assert reach: in_reach(to); */
+    cap_create(to, u, OBJ_CNODE, 0, first);
+    /*@ assert leaf: hidden_leaf; */
+    /*@ assert filled: home_filled(NIL); */
+    /*@ assert owners: cnode_owner(NIL); */
 }
 
 void range_make(uint32_t u, uint32_t type, uint8_t kind, uint32_t first, uint32_t count,
                 uint32_t to)
 {
     if (type == OBJ_CNODE) {
-        cnode_extend(first, first, count);
-        cap_create(to, u, OBJ_CNODE, 0, first);
+        cnode_make(u, first, count, to);
     } else {
         cap_range(to, u, (uint8_t)type, kind, first, count);
+        /*@ assert leaf: hidden_leaf; */
+        /*@ assert filled: home_filled(NIL); */
+        /*@ assert owners: cnode_owner(NIL); */
     }
 }

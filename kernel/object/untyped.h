@@ -51,6 +51,18 @@ uint32_t type_unit(uint32_t type, uint32_t size);
      : kind_of(type) == KIND_FRAME ? f_state[e] <= F_ZERO                                          \
                                    : owner[base_of(type) + (e)] == NIL)
 
+/* The same; and it is zeroed where it is memory. */
+#define entry_is_ready(type, e)                                                                    \
+    (kind_of(type) == KIND_FRAME ? f_state[e] == F_ZERO : owner[base_of(type) + (e)] == NIL)
+
+/*@ // one object of a type and size that begins at entry first: it lies in the table, aligned
+    predicate unit_fits(integer type, integer size, integer first) =
+        (base_of(type) != OBJECTS ==>
+            1 <= first && first + unit_of(type, size) <= length_of(type)) &&
+        (type == OBJ_TABLE ==> 1 <= size < ARCH_LEVELS) &&
+        (type == OBJ_FRAME || type == OBJ_DEVICE ==> size <= 1) &&
+        (type == OBJ_FRAME && size != 0 ==> first % LARGE_FRAMES == 0); */
+
 /* How many of count entries from first are free before the first one that is not. */
 /*@ CNODES(requires)
     requires type < TYPES;
@@ -65,11 +77,46 @@ uint32_t type_unit(uint32_t type, uint32_t size);
         !entry_is_free(type, first + \result); */
 uint32_t entries_free(uint32_t type, uint32_t first, uint32_t count);
 
+/* clang-format off */
+/* The new capability: empty slot to for it, below untyped u or nothing. */
+#define NEW(clause)                                                                                \
+    clause in_reach(to) && s_type[to] == 0;                                                        \
+    clause u == NIL || (is_home(u) && s_type[u] == OBJ_UNTYPED);
+/* clang-format on */
+
 /* Makes one object of entries that are free (frames: and zeroed), and its owner in the empty slot
  * to, derived from untyped u; u NIL: at boot. size as in retype. */
+/*@ WHOLE(requires, NIL)
+    NEW(requires)
+    requires 1 <= type < TYPES && (type == OBJ_DEVICE || base_of(type) != OBJECTS);
+    requires type != OBJ_CNODE && unit_fits(type, size, first);
+    requires base_of(type) != OBJECTS ==> \forall integer e;
+        first <= e < first + unit_of(type, size) ==> entry_is_ready(type, e);
+    SLOT_FIELDS(assigns)
+    RUNNING_FIELDS(assigns)
+    assigns owner[0 .. OBJECTS-1], f_state[0 .. PHYS_FRAMES-1];
+    WHOLE(ensures, NIL)
+    ensures s_type[to] == type && s_object[to] == first && s_badge[to] == 0;
+    ensures s_rights[to] == type_rights[type] && s_parent[to] == u;
+    ensures base_of(type) != OBJECTS ==> owner[base_of(type) + first] == to;
+    ensures \forall integer x; is_slot(x) && x != to ==> slot_stays(x); */
 void object_make(uint32_t u, uint32_t type, uint32_t size, uint32_t first, uint32_t to);
 
 /* Makes one range: cnode, untyped of a kind, ports. */
+/*@ WHOLE(requires, NIL)
+    NEW(requires)
+    requires type == OBJ_CNODE || type == OBJ_UNTYPED || type == OBJ_PORT;
+    requires type == OBJ_CNODE ==> is_home(first) && 1 <= count && first + count <= HOME_SLOTS &&
+        \forall integer s; first <= s < first + count ==> slot_is_free(s);
+    requires type != OBJ_CNODE ==> range_fits(type, kind, first, count);
+    SLOT_FIELDS(assigns)
+    assigns owner[0 .. OBJECTS-1], k_count[first], k_size[first], s_home[0 .. HOME_SLOTS-1];
+    WHOLE(ensures, NIL)
+    ensures s_type[to] == type && s_object[to] == first && s_badge[to] == 0;
+    ensures s_rights[to] == type_rights[type] && s_parent[to] == u;
+    ensures type == OBJ_CNODE ==> owner[first] == to && k_count[first] == k_size[first] == count;
+    ensures type != OBJ_CNODE ==> s_kind[to] == kind && s_count[to] == count;
+    ensures \forall integer x; is_slot(x) && x != to ==> slot_stays(x); */
 void range_make(uint32_t u, uint32_t type, uint8_t kind, uint32_t first, uint32_t count,
                 uint32_t to);
 
