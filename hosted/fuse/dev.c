@@ -413,6 +413,15 @@ void fdev_note_inode(struct fdev *d, uint64_t nodeid, int64_t off, int64_t len)
     }
 }
 
+bool fdev_store(struct fdev *d, uint64_t nodeid, const void *data, uint32_t len)
+{
+    struct fuse_notify_store_out out = {.nodeid = nodeid, .size = len};
+    struct fuse_out_header h = {.len = (uint32_t)(sizeof(h) + sizeof(out)) + len,
+                                .error = FUSE_NOTIFY_STORE};
+    struct iovec iov[3] = {{&h, sizeof(h)}, {&out, sizeof(out)}, {(void *)(uintptr_t)data, len}};
+    return writev(d->fd, iov, CG_COUNT(iov)) == (ssize_t)h.len;
+}
+
 bool fdev_settled(struct fdev *d, void *token)
 {
     return !d->initialised || notifier_settled(d->notifier, token);

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -236,6 +237,24 @@ static void fence_comes_after_the_notes(void **state)
     assert_true(at_once || w->token == w);
 }
 
+static void contents_go_at_once(void **state)
+{
+    struct world *w = *state;
+    struct {
+        struct fuse_notify_store_out out;
+        char data[5];
+    } body;
+    assert_true(fdev_store(w->dev, 7, "hello", 5));
+    assert_int_equal(hear(w, (uint8_t *)&body, sizeof(body)).error, FUSE_NOTIFY_STORE);
+    assert_int_equal(body.out.nodeid, 7);
+    assert_int_equal(body.out.offset, 0);
+    assert_int_equal(body.out.size, 5);
+    assert_memory_equal(body.data, "hello", 5);
+    shutdown(w->kernel, SHUT_RDWR);
+    signal(SIGPIPE, SIG_IGN);
+    assert_false(fdev_store(w->dev, 7, "hello", 5));
+}
+
 static void end_answers_what_is_under_way(void **state)
 {
     struct world *w = *state;
@@ -264,13 +283,10 @@ static void unmounted(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(a_request_is_answered),
-        TEST(unknown_and_malformed_are_answered),
-        TEST(forget_and_interrupt),
-        TEST(kept_data_outlive_the_next_read),
-        TEST(fence_comes_after_the_notes),
-        TEST(end_answers_what_is_under_way),
-        TEST(unmounted),
+        TEST(a_request_is_answered),         TEST(unknown_and_malformed_are_answered),
+        TEST(forget_and_interrupt),          TEST(kept_data_outlive_the_next_read),
+        TEST(fence_comes_after_the_notes),   TEST(contents_go_at_once),
+        TEST(end_answers_what_is_under_way), TEST(unmounted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -140,6 +140,9 @@ void ns_close(struct ns *ns, struct ns_file *f);
 struct ns_node *ns_file_node(const struct ns_file *f);
 /* Its create was answered early and is not confirmed yet, and nothing was written. */
 bool ns_file_unborn(const struct ns_file *f);
+/* All contents of a file that was just opened for reading, for the kernel side to have with the
+ * open: when they are known and nobody else has the file open. NULL: not so. Borrows. */
+const void *ns_file_contents(const struct ns_file *f, uint32_t *len);
 /* Gives entries from cookie on to emit until it returns false or the end. plus: each entry comes
  * with a node reference. */
 typedef bool ns_emit(void *aux, uint64_t next_cookie, const char *name, const struct ns_stat *st);

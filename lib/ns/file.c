@@ -101,6 +101,18 @@ bool ns__keep(struct ns_node *n, struct ns__obj *o)
     return keep;
 }
 
+const void *ns_file_contents(const struct ns_file *f, uint32_t *len)
+{
+    struct ns__obj *o = f->obj;
+    bool alone = o && o->files.next == &f->of && o->files.prev == &f->of;
+    if (!alone || (f->flags & 3) != NINEP_OPEN_READ || !ns__contents_ok(o) ||
+        o->contents->len == 0 || o->contents->len != o->attr.size) {
+        return NULL;
+    }
+    *len = o->contents->len;
+    return o->contents->data;
+}
+
 /* ---- opening on the server */
 
 static void opened(struct ns__call *c, cg_err e, const union ninep_rmsg *r)

@@ -500,6 +500,38 @@ static void keeps(void **state)
     ns_node_forget(n, 1);
 }
 
+static bool has_contents(const struct ns_file *f, const char *want)
+{
+    uint32_t len = 0;
+    const char *data = ns_file_contents(f, &len);
+    assert_true(!data || (len == strlen(want) && memcmp(data, want, len) == 0));
+    return data != NULL;
+}
+
+/* The kernel side may take what is cached with an open: under a lease, and while nobody else holds
+ * the file open. */
+static void contents_with_an_open(void **state)
+{
+    (void)state;
+    struct ns_file *f, *g;
+    char got[64];
+    assert_int_equal(t_cat(&user, "/d/a", got, sizeof got), CG_OK);
+    assert_int_equal(t_open(&user, "/d/a", NINEP_OPEN_READ, &f, NULL), CG_OK);
+    assert_true(has_contents(f, "hello"));
+    assert_int_equal(t_open(&user, "/d/a", NINEP_OPEN_READ, &g, NULL), CG_OK);
+    assert_false(has_contents(f, "hello"));
+    assert_false(has_contents(g, "hello"));
+    ns_close(user.ns, f);
+    assert_true(has_contents(g, "hello"));
+    assert_int_equal(t_put(&other, "/d/a", "HELLO!"), CG_OK);
+    assert_false(has_contents(g, "HELLO!"));
+    ns_close(user.ns, g);
+    assert_int_equal(t_open(&user, "/d/a", NINEP_OPEN_RDWR, &f, NULL), CG_OK);
+    read_is(f, 0, "HELLO!");
+    assert_false(has_contents(f, "HELLO!"));
+    ns_close(user.ns, f);
+}
+
 /* A lease is not given back before the kernel side has forgotten; without an answer it ends. */
 static void waits_for_kernel(void **state)
 {
@@ -694,6 +726,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(not_cached, setup, teardown),
         cmocka_unit_test_setup_teardown(streams_have_no_deadline, setup, teardown),
         cmocka_unit_test_setup_teardown(keeps, setup, teardown),
+        cmocka_unit_test_setup_teardown(contents_with_an_open, setup, teardown),
         cmocka_unit_test_setup_teardown(waits_for_kernel, setup, teardown),
         cmocka_unit_test_setup_teardown(many_names, setup, teardown),
         cmocka_unit_test_setup_teardown(nobody_starves, setup, teardown),
