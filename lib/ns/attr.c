@@ -69,10 +69,11 @@ void ns__stat_node(struct ns_op *op, struct ns_node *n)
         give_copy(op, n, NULL);
         return;
     }
-    if (!ns__caught_up(op, o)) {
+    bool empty = !o->settled && o->dead == CG_OK && o->pending == 1; /* its create alone */
+    if (!empty && !ns__caught_up(op, o)) {
         return;
     }
-    if (ns__attr_ok(o)) {
+    if (empty || ns__attr_ok(o)) {
         give_copy(op, n, o);
         return;
     }

@@ -105,6 +105,40 @@ static void create_error_at_flush(void **state)
     assert_int_equal(st.attr.size, 3);
 }
 
+static void on_attr(void *aux, cg_err e, const struct ns_stat *st, const char *detail)
+{
+    (void)detail;
+    assert_int_equal(e, CG_OK);
+    *(struct ns_stat *)aux = *st;
+}
+
+/* What was made early tells its attributes at once while it is empty; then it waits for the true
+ * ones. The kernel side needs not be told of these: it believed the others for a moment only. */
+static void attributes_of_the_unborn(void **state)
+{
+    (void)state;
+    struct ns_file *f;
+    struct ns_stat st = {0};
+    assert_int_equal(t_stat(&user, "/d/new", &st), CG_ENOENT); /* the listing is known now */
+    uint32_t told = user.invalidated;
+    assert_int_equal(t_create(&user, "/d/new", NINEP_OPEN_WRITE, &f), CG_OK);
+    assert_true(ns_file_unborn(f));
+    ns_getattr(user.ns, ns_file_node(f), on_attr, &st);
+    assert_int_not_equal(st.attr.mode, 0);
+    assert_int_equal(st.attr.size, 0);
+    assert_true(st.until_ns == 0);
+    assert_true(ns_file_unborn(f));
+    assert_int_equal(t_pwrite(&user, f, 0, "12", 2), CG_OK);
+    st = (struct ns_stat){0};
+    ns_getattr(user.ns, ns_file_node(f), on_attr, &st);
+    assert_int_equal(st.attr.mode, 0); /* it waits */
+    assert_int_equal(t_flush(&user, f), CG_OK);
+    t_run(&world, 2 * (uint64_t)RTT_NS);
+    assert_int_equal(st.attr.size, 2);
+    assert_int_equal(user.invalidated, told);
+    ns_close(user.ns, f);
+}
+
 /* ---- lost sessions */
 
 static void reopened(void **state)
@@ -717,6 +751,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(write_error_at_flush, setup, teardown),
         cmocka_unit_test_setup_teardown(create_error_at_flush, setup, teardown),
+        cmocka_unit_test_setup_teardown(attributes_of_the_unborn, setup, teardown),
         cmocka_unit_test_setup_teardown(reopened, setup, teardown),
         cmocka_unit_test_setup_teardown(reopened_below_another_root, setup, teardown),
         cmocka_unit_test_setup_teardown(unknown_outcome, setup, teardown),

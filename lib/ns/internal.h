@@ -37,6 +37,7 @@ enum {
     NS_FIDS_MAX = 4096,           /* walked fids kept for one tree */
     NS_WRITE_BYTES_MAX = 8 << 20, /* unanswered writes of a handle before its writer waits */
     NS_WRITE_ALL_MAX = 128 << 20, /* of all handles: half of what a client queues */
+    NS_UNBORN_MS = 1,             /* the kernel side believes what an early create made up */
     NS_NAMES_REST_MS = 5000,      /* after a change waited for held names: one in 17 of its time */
     NS_OPS_MAX = 65536            /* operations under way: a kernel asks far less at once */
 };

@@ -3,9 +3,9 @@
  * A create is answered before the server answers when it can only succeed or fail for reasons that
  * a close may tell: all names of the directory are known under its lease, the name is not among
  * them, and the right to write is held. The new object has no identity until Rcreate comes; all
- * that asks for it waits, except the handle's own writes, which follow in its chain. The kernel
- * side may believe the attributes that we made up (or every open would ask for them and wait) until
- * then: it is told to forget them when the true ones come.
+ * that asks for it waits, except the handle's own writes, which follow in its chain, and who only
+ * wants the attributes of what is still empty. The kernel side believes those that we made up for
+ * the moment of the open, which looks at them: so it needs not be told when the true ones come.
  */
 #include "internal.h"
 
@@ -178,7 +178,6 @@ void ns__created_early(struct ns__call *c, cg_err e, const union ninep_rmsg *r)
         ns__learn_obj(c, o, &r->create.attr, own && r->create.lease == NINEP_LEASE_READ);
         file_now(c, o, &r->create);
         f->node->data_serial = o->lease_serial; /* what the kernel side has, it wrote */
-        ns__tell(o, NS_INVAL_ATTR, NULL);
     }
     ns__file_save(f);
     ns__wake(&f->waiters);
@@ -253,7 +252,7 @@ static void create_early(struct ns_op *op, struct ns__obj *dir)
     struct ns_stat st;
     ns__stat_of(n, o, &st);
     const struct cg_env *env = op->ns->config.env;
-    st.until_ns = env->now_ns(env->ctx) + NS_DEADLINE_MS * UINT64_C(1000000);
+    st.until_ns = env->now_ns(env->ctx) + NS_UNBORN_MS * UINT64_C(1000000);
     ns__own_moved(op, dir, op->node);
     ns__finish_open(op, f, &st, false, false);
 }
