@@ -219,6 +219,11 @@ cg_err store_read(struct store *s, const struct store_entry *file, uint64_t at, 
 typedef cg_err store_piece_fn(void *aux, uint64_t at, const uint8_t *data, uint64_t len);
 cg_err store_read_each(struct store *s, const struct store_entry *file, store_piece_fn *fn,
                        void *aux, struct cg_errbuf *eb);
+/* The same without the bytes, for [from, to): score NULL is a hole, all zero is inline. */
+typedef cg_err store_extent_fn(void *aux, uint64_t at, uint64_t len,
+                               const struct store_score *score);
+cg_err store_extents(struct store *s, const struct store_entry *file, uint64_t from, uint64_t to,
+                     store_extent_fn *fn, void *aux, struct cg_errbuf *eb);
 
 /* ---- writing ---- */
 
@@ -254,6 +259,9 @@ cg_err store_stream_wrote(struct store_stream *f, size_t len, struct cg_errbuf *
 cg_err store_stream_write(struct store_stream *f, const void *data, size_t len,
                           struct cg_errbuf *eb);
 cg_err store_stream_hole(struct store_stream *f, uint64_t len, struct cg_errbuf *eb);
+/* A chunk that is in the store: it is linked, not read. What was written before it ends here. */
+cg_err store_stream_chunk(struct store_stream *f, const struct store_score *score, uint64_t len,
+                          struct cg_errbuf *eb);
 cg_err store_stream_end(struct store_stream *f, struct store_entry *entry, struct cg_errbuf *eb);
 
 /* A directory: entries are added in the order of their names. */
@@ -295,6 +303,46 @@ enum store_commit {
  * kept. */
 cg_err store_commit(struct store_writer *w, const struct store_ref_change *changes, size_t count,
                     enum store_commit how, struct cg_errbuf *eb);
+
+/* ---- one holder, and a journal: for trees that are changed in place ---- */
+
+/* A lease that refuses a second one of its kind (CG_EBUSY, unless gone says that the other's
+ * process, by its who, is no more). kind and who have at most 64 bytes together. It lasts five
+ * minutes. */
+struct store_hold;
+typedef bool store_gone_fn(void *aux, const char *who);
+cg_err store_hold_take(struct store *s, const char *kind, const char *who, store_gone_fn *gone,
+                       void *aux, struct store_hold **out, struct cg_errbuf *eb);
+/* Five minutes from now. When ref has that epoch still, its holder holds no score that is not
+ * linked, and collection need not wait for it. CG_EEXPIRED: it was over. */
+cg_err store_hold_renew(struct store_hold *h, const char *ref, uint64_t epoch,
+                        struct cg_errbuf *eb);
+/* For certain, and for so many nanoseconds more: nobody else has it. */
+bool store_hold_lasts(const struct store_hold *h, uint64_t ns);
+void store_hold_drop(struct store_hold *h);
+
+/* A segment of the journal: an append-only file of sealed frames. The caller holds the journal. */
+struct store_journal;
+enum { STORE_JOURNAL_FRAME_BYTES_MAX = 256 << 10, STORE_JOURNAL_FIRST = 64 /* the first frame */ };
+cg_err store_journal_create(struct store *s, uint64_t number, struct store_journal **out,
+                            struct cg_errbuf *eb);
+/* For reading. CG_ENOENT; CG_EBADFORMAT: its head was never written in whole. */
+cg_err store_journal_open(struct store *s, uint64_t number, struct store_journal **out,
+                          struct cg_errbuf *eb);
+/* Appends one frame; *at is its place. When it fails nothing was appended. */
+cg_err store_journal_append(struct store_journal *j, const void *data, size_t len, uint64_t *at,
+                            struct cg_errbuf *eb);
+/* What was appended, and the segment's name, are durable. */
+cg_err store_journal_sync(struct store_journal *j, struct cg_errbuf *eb);
+/* The frame at a place, and the place behind it. Borrows until the next call on j.
+ * CG_ENOENT: no whole frame is there. */
+cg_err store_journal_read(struct store_journal *j, uint64_t at, struct cg_span *out, uint64_t *next,
+                          struct cg_errbuf *eb);
+uint64_t store_journal_bytes(const struct store_journal *j);
+void store_journal_close(struct store_journal *j);
+void store_journal_remove(struct store *s, uint64_t number);
+/* In order; the caller frees them. */
+cg_err store_journal_list(struct store *s, uint64_t **numbers, size_t *count, struct cg_errbuf *eb);
 
 /* ---- care ---- */
 

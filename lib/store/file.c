@@ -150,6 +150,14 @@ cg_err store_stream_hole(struct store_stream *f, uint64_t len, struct cg_errbuf 
     return e;
 }
 
+cg_err store_stream_chunk(struct store_stream *f, const struct store_score *score, uint64_t len,
+                          struct cg_errbuf *eb)
+{
+    struct piece p = {.score = *score, .len = len};
+    cg_err e = cut(f, true, eb);
+    return e ? e : add_piece(f, &p, eb);
+}
+
 cg_err store_stream_end(struct store_stream *f, struct store_entry *entry, struct cg_errbuf *eb)
 {
     size_t left = f->have - f->done;
@@ -182,6 +190,7 @@ struct reading {
     struct store *s;
     uint64_t from, to; /* bytes wanted */
     store_piece_fn *fn;
+    store_extent_fn *extent; /* instead of fn: nothing is read but lists */
     void *aux;
     struct cg_errbuf *eb;
 };
@@ -189,6 +198,9 @@ struct reading {
 static cg_err read_piece(struct reading *r, const struct piece *p, uint64_t at)
 {
     struct cg_span bytes;
+    if (r->extent) {
+        return r->extent(r->aux, at, p->len, score_is_zero(&p->score) ? NULL : &p->score);
+    }
     if (score_is_zero(&p->score)) {
         return r->fn(r->aux, at, NULL, p->len);
     }
@@ -243,6 +255,9 @@ static cg_err read_file(struct reading *r, const struct store_entry *file)
     case STORE_EMPTY:
         return CG_OK;
     case STORE_INLINE:
+        if (r->extent) {
+            return r->extent(r->aux, 0, file->data.len, &(struct store_score){0});
+        }
         return r->fn(r->aux, 0, file->data.data, file->data.len);
     case STORE_CHUNK:
         return read_piece(r, &only, 0);
@@ -257,6 +272,13 @@ cg_err store_read_each(struct store *s, const struct store_entry *file, store_pi
 {
     struct reading r = {.s = s, .to = UINT64_MAX, .fn = fn, .aux = aux, .eb = eb};
     return read_file(&r, file);
+}
+
+cg_err store_extents(struct store *s, const struct store_entry *file, uint64_t from, uint64_t to,
+                     store_extent_fn *fn, void *aux, struct cg_errbuf *eb)
+{
+    struct reading r = {.s = s, .from = from, .to = to, .extent = fn, .aux = aux, .eb = eb};
+    return from < to ? read_file(&r, file) : CG_OK;
 }
 
 struct range {

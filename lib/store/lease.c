@@ -41,6 +41,27 @@ struct taking {
     struct lease_record *out;
 };
 
+cg_err lease_add(struct store *s, struct state *next, const char *holder, bool collector,
+                 struct lease_record *out)
+{
+    if (!array_room(&next->lease, &next->leases_cap, next->leases, sizeof *next->lease)) {
+        return CG_ENOMEM;
+    }
+    struct lease_record *l = &next->lease[next->leases++];
+    *l = (struct lease_record){
+        .fence = ++next->fence_next,
+        .epoch = next->epoch,
+        .expires_ns = expiry(s),
+        .collector = collector,
+    };
+    snprintf(l->holder, sizeof l->holder, "%s", holder);
+    give_numbers(next, l);
+    l->pack_low = l->pack_next;
+    l->run_low = l->run_next;
+    *out = *l;
+    return CG_OK;
+}
+
 static cg_err take_edit(struct store *s, struct state *next, void *arg, struct cg_errbuf *eb)
 {
     const struct taking *t = arg;
@@ -50,22 +71,7 @@ static cg_err take_edit(struct store *s, struct state *next, void *arg, struct c
             return cg_fail(eb, CG_EBUSY, "%s collects already", next->lease[i].holder);
         }
     }
-    if (!array_room(&next->lease, &next->leases_cap, next->leases, sizeof *next->lease)) {
-        return CG_ENOMEM;
-    }
-    struct lease_record *l = &next->lease[next->leases++];
-    *l = (struct lease_record){
-        .fence = ++next->fence_next,
-        .epoch = next->epoch,
-        .expires_ns = expiry(s),
-        .collector = t->collector,
-    };
-    snprintf(l->holder, sizeof l->holder, "%s", t->holder);
-    give_numbers(next, l);
-    l->pack_low = l->pack_next;
-    l->run_low = l->run_next;
-    *t->out = *l;
-    return CG_OK;
+    return lease_add(s, next, t->holder, t->collector, t->out);
 }
 
 cg_err lease_take(struct store *s, const char *holder, bool collector, struct lease_record *out,

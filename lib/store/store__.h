@@ -462,6 +462,9 @@ enum {
 /* Takes a lease; CG_EBUSY: another collects. The numbers of packs and runs are this writer's. */
 cg_err lease_take(struct store *s, const char *holder, bool collector, struct lease_record *out,
                   struct cg_errbuf *eb);
+/* For the edits of others: adds one. */
+cg_err lease_add(struct store *s, struct state *next, const char *holder, bool collector,
+                 struct lease_record *out);
 /* Makes the lease last; gives new numbers where few are left. */
 cg_err lease_renew(struct store *s, uint64_t fence, struct lease_record *now, struct cg_errbuf *eb);
 /* Numbers from these on were not used. */
