@@ -16,6 +16,7 @@ static const struct cmd cmd = {
              "[-s STORE] snap [NAME] | drop SNAPSHOT... | keep [NAME] | collect\n"
              "[-s STORE] check | scrub | repair | parity [N] | copy TO [SNAPSHOT...] | stats\n"
              "[-s STORE] passphrase | dump WHAT | serve\n"
+             "[-s STORE] with SNAPSHOT[:PATH] PLACE [--] COMMAND...\n"
              "[-s STORE] mount DIR | history PATH [NAME] | diff SNAPSHOT[:PATH] SNAPSHOT[:PATH]",
     .about = "snapshots of trees in a content-addressed, encrypted store",
 };
@@ -49,6 +50,7 @@ static const struct verb verbs[] = {
     {"dump", verb_dump, 1, 2},
     {"serve", verb_serve, 0, 0},
     {"mount", verb_mount, 1, 1},
+    {"with", verb_with, 3, 1 << 20},
     {"history", verb_history, 1, 2},
     {"diff", verb_diff, 2, 2},
 };

@@ -1,4 +1,4 @@
-/* store mount: the store as files in a directory of this host, until it is interrupted or
+/* store mount, with: the store as files in a directory of this host, until it is interrupted or
  * unmounted. Two programs do it, each with its own job: storefs serves the files, cognu-fuse shows
  * them. */
 #include "verbs.h"
@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <libgen.h>
 #include <limits.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -183,39 +184,152 @@ static bool serve(const char *place, pid_t *server, pid_t *adapter)
     return asked;
 }
 
-int verb_mount(int argc, char **argv)
+/* What runs while a store is shown: its folder for sockets, and the two programs. */
+struct shown {
+    char folder[sizeof "/tmp/store-mount-XXXXXX"];
+    pid_t server, adapter;
+};
+
+static void check_operands(const char *place)
 {
-    (void)argc;
-    char folder[] = "/tmp/store-mount-XXXXXX", socket[PATH_BYTES];
     struct stat st;
     if (opt.store && opt.store[0] == '|') {
         cmd_fail("a mount wants the store's folder: `store copy` makes one of a store elsewhere");
     }
+    if (stat(place, &st) != 0) {
+        cmd_fail("%s: %s", place, strerror(errno));
+    }
+}
+
+static void begin(struct shown *m)
+{
+    *m = (struct shown){.folder = "/tmp/store-mount-XXXXXX"};
+    if (!mkdtemp(m->folder)) {
+        cmd_fail("%s: %s", m->folder, strerror(errno));
+    }
+    watch_signals();
+}
+
+/* False: the file server ended; it has said why. */
+static bool show(struct shown *m, const char *place)
+{
+    char socket[PATH_BYTES];
+    snprintf(socket, sizeof socket, "%s/storefs", m->folder);
+    m->server = start_server(socket);
+    bool fine = wait_for_socket(socket, &m->server);
+    m->adapter = fine ? start_adapter(m->folder, place) : 0;
+    return fine;
+}
+
+static void finish(struct shown *m, bool fine, const char *place)
+{
+    end(&m->adapter);
+    end(&m->server);
+    clear(m->folder);
+    if (!fine) {
+        cmd_fail("%s: the file server ended; its message stands above", place);
+    }
+}
+
+int verb_mount(int argc, char **argv)
+{
+    struct shown m;
+    struct stat st;
+    (void)argc;
+    check_operands(argv[0]);
     if (stat(argv[0], &st) != 0 || !S_ISDIR(st.st_mode)) {
         cmd_fail("%s: a directory to mount on is needed", argv[0]);
     }
     verb_store(true); /* says what is wrong with it, or with the passphrase, on one line */
     verb_close();
-    if (!mkdtemp(folder)) {
-        cmd_fail("%s: %s", folder, strerror(errno));
-    }
-    watch_signals();
-    snprintf(socket, sizeof socket, "%s/storefs", folder);
-    pid_t server = start_server(socket), adapter = 0;
-    bool fine = wait_for_socket(socket, &server);
+    begin(&m);
+    bool fine = show(&m, argv[0]);
     if (fine) {
-        adapter = start_adapter(folder, argv[0]);
         if (!opt.quiet) {
             fprintf(stderr, "store: %s shows %s until it is unmounted, or ^C\n", argv[0],
                     opt.store);
         }
-        fine = serve(argv[0], &server, &adapter);
+        fine = serve(argv[0], &m.server, &m.adapter);
     }
-    end(&adapter);
-    end(&server);
-    clear(folder);
-    if (!fine) {
-        cmd_fail("%s: the file server ended; its message stands above", argv[0]);
-    }
+    finish(&m, fine, argv[0]);
     return 0;
+}
+
+/* ---- one tree of the past in the place of today's ---- */
+
+static bool wait_for_path(const char *path, struct shown *m)
+{
+    struct stat st;
+    for (int ms = 0; ms < START_MS && !interrupted && !ended(&m->server) && !ended(&m->adapter);
+         ms += LOOK_MS) {
+        if (stat(path, &st) == 0) {
+            return true;
+        }
+        usleep(LOOK_MS * 1000);
+    }
+    return false;
+}
+
+/* The command's status as a shell tells it. */
+static int run_command(char **argv)
+{
+    char here[PATH_MAX];
+    int status = 0;
+    if (getcwd(here, sizeof here) && chdir(here) != 0) { /* the place may be ours */
+        cmd_fail("%s: %s", here, strerror(errno));
+    }
+    pid_t pid = fork();
+    if (pid == 0) {
+        signal(SIGPIPE, SIG_DFL);
+        execvp(argv[0], argv);
+        fprintf(stderr, "store: %s: %s\n", argv[0], strerror(errno));
+        _exit(errno == ENOENT ? 127 : 126);
+    }
+    while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+    }
+    return pid < 0 ? 1 : WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+/* with SNAPSHOT:PATH PLACE COMMAND...: the command, and nobody else, sees at PLACE what the
+ * snapshot has at PATH. */
+int verb_with(int argc, char **argv)
+{
+    struct selected sel;
+    struct store_entry e;
+    struct cg_str keep = {0};
+    struct shown m;
+    char mnt[PATH_BYTES], source[PATH_MAX];
+    (void)argc;
+    check_operands(argv[1]);
+    struct store *s = verb_store(true);
+    select_snapshot(s, argv[0], &sel);
+    select_entry(s, &sel, &e, &keep); /* says when it is not there */
+    if (!sel.ref.name[0]) {
+        cmd_fail("%s: a snapshot is needed here, not a score", argv[0]);
+    }
+    begin(&m);
+    snprintf(mnt, sizeof mnt, "%s/m", m.folder);
+    snprintf(source, sizeof source, "%s/snap/%s/%s", mnt, sel.ref.name, sel.path);
+    cg_str_fini(&keep);
+    verb_close();
+    if (mkdir(mnt, 0700) != 0 || unshare(CLONE_NEWNS) != 0 ||
+        mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0) {
+        int err = errno;
+        rmdir(mnt);
+        rmdir(m.folder);
+        cmd_fail("a namespace of its own for the command: %s", strerror(err));
+    }
+    int status = 1;
+    bool fine = show(&m, mnt) && wait_for_path(source, &m);
+    if (fine && mount(source, argv[1], NULL, MS_BIND, NULL) == 0) {
+        status = run_command(argv + 2);
+        umount2(argv[1], MNT_DETACH);
+    } else if (fine) {
+        fprintf(stderr, "store: %s in the place of %s: %s\n", argv[0], argv[1], strerror(errno));
+    }
+    umount2(mnt, MNT_DETACH);
+    end(&m.adapter);
+    rmdir(mnt);
+    finish(&m, fine, argv[1]);
+    return status;
 }

@@ -95,6 +95,7 @@ int verb_dump(int argc, char **argv);
 int verb_serve(int argc, char **argv);
 int verb_parity(int argc, char **argv);
 int verb_mount(int argc, char **argv);
+int verb_with(int argc, char **argv);
 int verb_history(int argc, char **argv);
 int verb_diff(int argc, char **argv);
 

@@ -172,6 +172,46 @@ rm "$top"/s/state/*
 check repair_all store repair
 check repair_all_whole store check --data
 check repair_all_same bash -c "'$build/commands/store' cat work:numbers | cmp - '$top/t/numbers'"
+# Snapshots by the clock: at full seconds here, each with what has changed meanwhile.
+check init_every store -s "$top/s4" init
+(for i in 1 2 3 4; do echo "$i" > "$top/t/tick"; sleep 1; done) &
+status=0
+timeout -s TERM 4.5 "$build/commands/store" -q -s "$top/s4" put --every 1s clock "$top/t/dir" "$top/t/tick" || status=$?
+wait
+check every_ends_well test $status = 0 -o $status = 124
+check every test "$(loud -s "$top/s4" snap clock | wc -l)" -ge 3
+check every_differs test "$(for s in $(loud -s "$top/s4" snap clock | cut -d' ' -f1); do loud -s "$top/s4" cat "$s:tick"; done | sort -u | wc -l)" -ge 2
+check every_wrong refuses 'such as 6h' store put --every 5 clock "$top/t"
+
+# The forecast looks at what snapshots of the last 30 days added: two of them ten and five days ago.
+cat > "$top/shift.c" << 'END'
+#define _GNU_SOURCE
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+int clock_gettime(clockid_t c, struct timespec *t)
+{
+    long r = syscall(SYS_clock_gettime, c, t);
+    t->tv_sec -= c == CLOCK_REALTIME ? atol(getenv("DAYS_AGO")) * 86400 : 0;
+    return (int)r;
+}
+END
+cc -shared -fPIC -o "$top/shift.so" "$top/shift.c"
+ago() { DAYS_AGO=$1 LD_PRELOAD=$top/shift.so "$build/commands/store" -q "${@:2}"; }
+check init_forecast ago 50 -s "$top/s5" init
+for days in 40 10 5; do
+    head -c 10000000 /dev/urandom > "$top/grows"
+    check "put_$days" ago $days -s "$top/s5" put grows "$top/grows"
+done
+check forecast bash -c "'$build/commands/store' -s '$top/s5' --json stats | python3 -c 'import json, sys
+s = json.load(sys.stdin)
+assert 1.9e6 < s[\"bytes_a_day\"] < 2.1e6, s
+assert abs(s[\"days_left\"] - s[\"space_free\"] / s[\"bytes_a_day\"]) < 1, s'"
+check forecast_text bash -c "'$build/commands/store' -s '$top/s5' stats | grep -Eq '^forecast +grows by 2.0 MB a day: full in [0-9]+ days'"
+check no_forecast bash -c "'$build/commands/store' -s '$top/s4' --json stats | grep -q '\"bytes_a_day\":0,'"
+check keep_by_date store -s "$top/s5" keep --daily 1 grows
+check kept test "$(loud -s "$top/s5" snap grows | wc -l)" = 1
 check no_store refuses 'config' store -s "$top" snap
 check usage bash -c "'$build/commands/store' 2> /dev/null; [ \$? = 2 ]"
 check wrong_verb refuses 'no such verb' store nonsense
