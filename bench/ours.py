@@ -128,7 +128,7 @@ class Ours:
 
     def cpu(self):
         """For each process: seconds in user mode, in the kernel, context switches."""
-        return {f"{node.name} {os.path.basename(run.args[0])}": cpu_of(run.pid) for node in self.nodes for run in node.running}
+        return {f"{node.name} {os.path.basename(run.args[0])}": peers.cpu_of(run.pid) for node in self.nodes for run in node.running}
 
     def link_memory(self, count):
         """KiB that a gate's own memory grows by with each idle relayed connection, of both gates the worse."""
@@ -152,14 +152,6 @@ class Ours:
     def round_trips(self):
         with open(os.path.join(self.mount, "mnt", "ns", "status"), encoding="utf-8") as f:
             return sum(map(int, re.findall(r"round_trips (\d+)", f.read())))
-
-
-def cpu_of(pid):
-    with open(f"/proc/{pid}/stat", encoding="ascii") as f:
-        ticks = f.read().rsplit(")", 1)[1].split()[11:13]
-    with open(f"/proc/{pid}/status", encoding="utf-8") as f:
-        switches = sum(map(int, re.findall(r"ctxt_switches:\s+(\d+)", f.read())))
-    return [int(t) / os.sysconf("SC_CLK_TCK") for t in ticks] + [switches]
 
 
 def private_kib(pid):

@@ -2,6 +2,7 @@
 configuration is used. What is started here has a session of its own, so that a ^C reaches the bench alone, which then ends it."""
 import contextlib
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -61,6 +62,22 @@ def stop(process):
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def cpu_of(pid):
+    with open(f"/proc/{pid}/stat", encoding="ascii") as f:
+        ticks = f.read().rsplit(")", 1)[1].split()[11:13]
+    with open(f"/proc/{pid}/status", encoding="utf-8") as f:
+        switches = sum(map(int, re.findall(r"ctxt_switches:\s+(\d+)", f.read())))
+    return [int(t) / os.sysconf("SC_CLK_TCK") for t in ticks] + [switches]
+
+
+def descends(pid, from_pid):
+    """Is the one process the other, or below it?"""
+    while pid not in (0, from_pid):
+        with open(f"/proc/{pid}/stat", encoding="ascii") as f:
+            pid = int(f.read().rsplit(")", 1)[1].split()[1])
+    return pid == from_pid
 
 
 class Sshfs:
@@ -175,6 +192,23 @@ class SshfsMount:
             yield mount
         finally:
             unmount(mount)
+
+    def carriers(self):
+        """Pids and names of what carries the mount: its command line names our folder, or the sshd has started it."""
+        for pid in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                with open(f"/proc/{pid}/cmdline", "rb") as f:
+                    words = f.read()
+                with open(f"/proc/{pid}/comm", encoding="utf-8") as f:
+                    name = f.read().strip()
+                if self.server.dir.encode() in words or descends(int(pid), self.server.sshd.pid):
+                    yield int(pid), name
+            except (FileNotFoundError, ProcessLookupError):
+                pass  # it has just ended
+
+    def cpu(self):
+        """For each process: seconds in user mode, in the kernel, context switches."""
+        return {f"{name} {pid}": cpu_of(pid) for pid, name in self.carriers()}
 
     def round_trips(self):
         return None
