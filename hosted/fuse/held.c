@@ -25,9 +25,26 @@ static uint64_t ino_of(int dir, const char *name)
     return line ? strtoull(line + 4, NULL, 10) : 0;
 }
 
+/* Where a shell puts what a command's output goes to: three cheap looks before the long one, which
+ * makes the kernel build a directory. */
+static bool held_as_standard(uint32_t pid, uint64_t ino)
+{
+    static const int usual[] = {STDOUT_FILENO, STDERR_FILENO, STDIN_FILENO};
+    char path[40];
+    bool held = false;
+    for (size_t i = 0; i < CG_COUNT(usual) && !held; i++) {
+        snprintf(path, sizeof path, "/proc/%u/fdinfo/%d", pid, usual[i]);
+        held = ino_of(AT_FDCWD, path) == ino;
+    }
+    return held;
+}
+
 bool held_elsewhere(uint32_t pid, uint64_t ino)
 {
     char path[32];
+    if (held_as_standard(pid, ino)) {
+        return true;
+    }
     snprintf(path, sizeof path, "/proc/%u/fdinfo", pid);
     DIR *d = opendir(path);
     bool held = false;
