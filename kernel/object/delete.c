@@ -29,7 +29,7 @@
     }
 */
 
-/* One slice of ending the thread: what it is bound to, then itself. */
+/* Ends what thread t is bound to. */
 /*@ ALL(requires, NIL)
     requires 1 <= t < T_MAX;
     SLOT_FIELDS(assigns)
@@ -38,7 +38,7 @@
     ensures \forall integer x; is_slot(x) && x < HOME_SLOTS ==> slot_stays(x);
     ensures \forall integer x; is_slot(x) ==> slot_stays(x) || s_type[x] == 0;
     ensures \forall integer x; is_slot(x) && \at(s_first[x],Pre) == NIL ==> s_first[x] == NIL; */
-static bool end_thread(uint32_t t)
+static void unbind(uint32_t t)
 {
     /*@ loop invariant 0 <= role <= ROLES;
         ALL(loop invariant, NIL)
@@ -55,7 +55,29 @@ static bool end_thread(uint32_t t)
             cap_remove(THREAD_SLOT(t, role));
         }
     }
-    return thread_end(t);
+}
+
+/* One slice of ending a thread that is bound to nothing, or what threads wait on. */
+/*@ requires going;
+    requires type == OBJ_THREAD || type == OBJ_ENDPOINT || type == OBJ_NOTIFICATION ||
+        type == OBJ_REPLY || type == OBJ_CONTEXT;
+    requires 1 <= object < length_of(type);
+    RUNNING_FIELDS(assigns)
+    ensures going; */
+static bool running_end(uint32_t type, uint32_t object)
+{
+    switch (type) {
+    case OBJ_THREAD:
+        return thread_end(object);
+    case OBJ_ENDPOINT:
+        return endpoint_end(object);
+    case OBJ_NOTIFICATION:
+        return notification_end(object);
+    case OBJ_REPLY:
+        return reply_end(object);
+    default:
+        return context_end(object);
+    }
 }
 
 /* clang-format off */
@@ -105,21 +127,19 @@ static bool noun_end(uint32_t s)
     case OBJ_CNODE:
         cnode_free(object);
         return true;
-    case OBJ_THREAD:
-        return end_thread(object);
-    case OBJ_ENDPOINT:
-        return endpoint_end(object);
-    case OBJ_NOTIFICATION:
-        return notification_end(object);
-    case OBJ_REPLY:
-        return reply_end(object);
-    case OBJ_CONTEXT:
-        return context_end(object);
     case OBJ_IRQ:
         return irq_end(object);
-    default:
+    case OBJ_SPACE:
+    case OBJ_TABLE:
+    case OBJ_FRAME:
         return memory_end(s);
+    case OBJ_THREAD:
+        unbind(object);
+        break;
+    default:
+        break;
     }
+    return running_end(s_type[s], object);
 }
 
 /* The object that s owned has ended: its entry is free. */
