@@ -57,27 +57,41 @@ static void unbind(uint32_t t)
     }
 }
 
-/* One slice of ending a thread that is bound to nothing, or what threads wait on. */
+/* One slice of ending the thread: what it is bound to, then itself. */
+/*@ ALL(requires, NIL)
+    requires 1 <= t < T_MAX;
+    SLOT_FIELDS(assigns)
+    BOUND_FIELDS(assigns)
+    ALL(ensures, NIL)
+    ensures \forall integer x; is_slot(x) && x < HOME_SLOTS ==> slot_stays(x);
+    ensures \forall integer x; is_slot(x) ==> slot_stays(x) || s_type[x] == 0;
+    ensures \forall integer x; is_slot(x) && \at(s_first[x],Pre) == NIL ==> s_first[x] == NIL; */
+static bool end_thread(uint32_t t)
+{
+    unbind(t);
+    return thread_end(t);
+}
+
+/* One slice of ending what threads wait on. */
 /*@ requires going;
-    requires type == OBJ_THREAD || type == OBJ_ENDPOINT || type == OBJ_NOTIFICATION ||
-        type == OBJ_REPLY || type == OBJ_CONTEXT;
+    requires type == OBJ_ENDPOINT || type == OBJ_NOTIFICATION || type == OBJ_REPLY ||
+        type == OBJ_CONTEXT;
     requires 1 <= object < length_of(type);
     RUNNING_FIELDS(assigns)
     ensures going; */
-static bool running_end(uint32_t type, uint32_t object)
+static bool awaited_end(uint32_t type, uint32_t object)
 {
-    switch (type) {
-    case OBJ_THREAD:
-        return thread_end(object);
-    case OBJ_ENDPOINT:
-        return endpoint_end(object);
-    case OBJ_NOTIFICATION:
-        return notification_end(object);
-    case OBJ_REPLY:
-        return reply_end(object);
-    default:
-        return context_end(object);
+    bool ended;
+    if (type == OBJ_ENDPOINT) {
+        ended = endpoint_end(object);
+    } else if (type == OBJ_NOTIFICATION) {
+        ended = notification_end(object);
+    } else if (type == OBJ_REPLY) {
+        ended = reply_end(object);
+    } else {
+        ended = context_end(object);
     }
+    return ended;
 }
 
 /* clang-format off */
@@ -122,24 +136,21 @@ static bool memory_end(uint32_t s)
     ensures \forall integer x; is_slot(x) ==> slot_stays(x) || s_type[x] == 0; */
 static bool noun_end(uint32_t s)
 {
+    uint32_t type = s_type[s];
     uint32_t object = s_object[s];
-    switch (s_type[s]) {
-    case OBJ_CNODE:
+    bool ended = true;
+    if (type == OBJ_CNODE) {
         cnode_free(object);
-        return true;
-    case OBJ_IRQ:
-        return irq_end(object);
-    case OBJ_SPACE:
-    case OBJ_TABLE:
-    case OBJ_FRAME:
-        return memory_end(s);
-    case OBJ_THREAD:
-        unbind(object);
-        break;
-    default:
-        break;
+    } else if (type == OBJ_IRQ) {
+        ended = irq_end(object);
+    } else if (type == OBJ_THREAD) {
+        ended = end_thread(object);
+    } else if (type == OBJ_FRAME || type == OBJ_TABLE || type == OBJ_SPACE) {
+        ended = memory_end(s);
+    } else {
+        ended = awaited_end(type, object);
     }
-    return running_end(s_type[s], object);
+    return ended;
 }
 
 /* The object that s owned has ended: its entry is free. */

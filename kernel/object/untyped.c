@@ -182,18 +182,58 @@ static void object_init(uint32_t type, uint32_t size, uint32_t first)
     }
 }
 
-void object_make(uint32_t u, uint32_t type, uint32_t size, uint32_t first, uint32_t to)
+/* clang-format off */
+#define MADE_CAP(kind, count)                                                                      \
+    WHOLE(ensures, NIL)                                                                            \
+    ensures s_type[to] == type && s_object[to] == first && s_badge[to] == 0;                       \
+    ensures s_kind[to] == (kind) && s_count[to] == (count);                                        \
+    ensures s_rights[to] == type_rights[type] && s_parent[to] == u;                                \
+    ensures \forall integer x; is_slot(x) && x != to ==> slot_stays(x);
+/* clang-format on */
+
+/* Makes a part of a range: untyped, ports, device frames. */
+/*@ WHOLE(requires, NIL)
+    NEW(requires)
+    requires type == OBJ_UNTYPED || type == OBJ_PORT || type == OBJ_DEVICE;
+    requires range_fits(type, kind, first, count);
+    SLOT_FIELDS(assigns)
+    MADE_CAP(kind, count) */
+static void part_make(uint32_t u, uint32_t type, uint8_t kind, uint32_t first, uint32_t count,
+                      uint32_t to)
 {
-    if (type == OBJ_DEVICE) {
-        cap_range(to, u, OBJ_DEVICE, (uint8_t)size, first, 0);
-    } else {
-        /*@ assert unowned: owner[base_of(type) + first] == NIL; */
-        object_init(type, size, first);
-        cap_create(to, u, (uint8_t)type, type == OBJ_FRAME ? (uint8_t)size : 0, first);
-    }
+    cap_range(to, u, (uint8_t)type, kind, first, count);
     /*@ assert leaf: hidden_leaf; */
     /*@ assert filled: home_filled(NIL); */
     /*@ assert owners: cnode_owner(NIL); */
+}
+
+/* Makes the owner of an object that is initialized. */
+/*@ WHOLE(requires, NIL)
+    NEW(requires)
+    requires 1 <= type < TYPES && base_of(type) != OBJECTS && type != OBJ_CNODE;
+    requires 1 <= first < length_of(type) && owner[base_of(type) + first] == NIL;
+    requires memory_fits(type, first) && large_fits(type, kind, first);
+    SLOT_FIELDS(assigns)
+    assigns owner[base_of(type) + first];
+    MADE_CAP(kind, 0)
+    ensures owner[base_of(type) + first] == to; */
+static void owner_make(uint32_t u, uint32_t type, uint8_t kind, uint32_t first, uint32_t to)
+{
+    cap_create(to, u, (uint8_t)type, kind, first);
+    /*@ assert leaf: hidden_leaf; */
+    /*@ assert filled: home_filled(NIL); */
+    /*@ assert owners: cnode_owner(NIL); */
+}
+
+void object_make(uint32_t u, uint32_t type, uint32_t size, uint32_t first, uint32_t to)
+{
+    if (type == OBJ_DEVICE) {
+        part_make(u, OBJ_DEVICE, (uint8_t)size, first, 0, to);
+        return;
+    }
+    /*@ assert unowned: owner[base_of(type) + first] == NIL; */
+    object_init(type, size, first);
+    owner_make(u, type, type == OBJ_FRAME ? (uint8_t)size : 0, first, to);
 }
 
 /* Makes a cnode of free slots. */
@@ -225,9 +265,6 @@ void range_make(uint32_t u, uint32_t type, uint8_t kind, uint32_t first, uint32_
     if (type == OBJ_CNODE) {
         cnode_make(u, first, count, to);
     } else {
-        cap_range(to, u, (uint8_t)type, kind, first, count);
-        /*@ assert leaf: hidden_leaf; */
-        /*@ assert filled: home_filled(NIL); */
-        /*@ assert owners: cnode_owner(NIL); */
+        part_make(u, type, kind, first, count, to);
     }
 }
