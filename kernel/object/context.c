@@ -66,10 +66,17 @@ static void refill_drop(uint32_t c)
 }
 
 /* Amount and time of the last refill. */
+/*@ logic integer last_amount{L}(integer c) =
+        c_count[c] == 1 ? c_amount0[c] : c_count[c] == 2 ? c_amount1[c]
+        : c_count[c] == 3 ? c_amount2[c] : c_amount3[c];
+
+    logic integer last_time{L}(integer c) =
+        c_count[c] == 1 ? c_time0[c] : c_count[c] == 2 ? c_time1[c]
+        : c_count[c] == 3 ? c_time2[c] : c_time3[c]; */
+
 /*@ requires is_context(c);
     assigns \nothing;
-    ensures \result == (c_count[c] == 1 ? c_amount0[c] : c_count[c] == 2 ? c_amount1[c]
-        : c_count[c] == 3 ? c_amount2[c] : c_amount3[c]); */
+    ensures \result == last_amount(c); */
 static uint64_t refill_last_amount(uint32_t c)
 {
     return c_count[c] == 1   ? c_amount0[c]
@@ -80,8 +87,7 @@ static uint64_t refill_last_amount(uint32_t c)
 
 /*@ requires is_context(c);
     assigns \nothing;
-    ensures \result == (c_count[c] == 1 ? c_time0[c] : c_count[c] == 2 ? c_time1[c]
-        : c_count[c] == 3 ? c_time2[c] : c_time3[c]); */
+    ensures \result == last_time(c); */
 static uint64_t refill_last_time(uint32_t c)
 {
     return c_count[c] == 1   ? c_time0[c]
@@ -121,6 +127,9 @@ static void refill_add(uint32_t c, uint32_t k, uint64_t amount, uint64_t time)
     }
 }
 
+/* For the contract: what the last refill has without the amount that is used. */
+#define LAST_LEFT (\old(c_count[c]) == 1 ? \old(c_amount0[c]) - amount : \old(last_amount(c)))
+
 /* Moves amount from the refill in use to the last one, to come back at due: as a refill of its own
  * if a place is free and the last one, used up, would end before; else within the last one, which
  * is delayed as far as needed. */
@@ -132,7 +141,12 @@ static void refill_add(uint32_t c, uint32_t k, uint64_t amount, uint64_t time)
     ensures c_count[c] >= \old(c_count[c]);
     ensures c_count[c] == 1 ==> c_amount0[c] == \old(c_amount0[c]);
     ensures c_count[c] > 1 ==> c_amount0[c] == \old(c_amount0[c]) - amount;
-    ensures \old(c_count[c]) > 1 ==> c_time0[c] == \old(c_time0[c]); */
+    ensures \old(c_count[c]) > 1 ==> c_time0[c] == \old(c_time0[c]);
+    ensures c_count[c] == \old(c_count[c]) + 1 <==>
+        due - LAST_LEFT > \old(last_time(c)) && due > LAST_LEFT && \old(c_count[c]) < REFILLS;
+    ensures c_count[c] > \old(c_count[c]) ==> last_time(c) >= due;
+    ensures c_count[c] == \old(c_count[c]) ==>
+        last_time(c) == \max(\old(last_time(c)), \max(due - LAST_LEFT, 0)); */
 static void refill_return(uint32_t c, uint64_t amount, uint64_t due)
 {
     uint64_t last;
@@ -153,7 +167,11 @@ static void refill_return(uint32_t c, uint64_t amount, uint64_t due)
     requires is_context(c) && amount <= c_amount0[c] && start >= c_time0[c];
     assigns c_count[c];
     REFILL_FIELDS(assigns)
-    CONTEXTS(ensures) */
+    CONTEXTS(ensures)
+    ensures \old(c_count[c]) == 1 && amount == \old(c_amount0[c]) ==>
+        c_count[c] == 1 && c_time0[c] == end_of(start, c_period[c]);
+    ensures \old(c_count[c]) > 1 && amount < \old(c_amount0[c]) ==>
+        c_amount0[c] == \old(c_amount0[c]) - amount && c_time0[c] == end_of(start, amount); */
 static void refill_use(uint32_t c, uint64_t amount, uint64_t start)
 {
     uint64_t due = time_sum(start, c_period[c]);
@@ -215,9 +233,10 @@ bool context_charge(uint32_t c, uint64_t start, uint64_t used)
     if (c_budget[c] == 0) {
         return true;
     }
-    /*@ loop invariant 0 <= k <= REFILLS;
+    /*@ ghost uint64_t booked = 0; */
+    /*@ loop invariant 0 <= k <= REFILLS && booked + used == \at(used, Pre);
         CONTEXTS(loop invariant)
-        loop assigns k, used, start, c_count[c];
+        loop assigns k, used, start, booked, c_count[c];
         REFILL_FIELDS(loop assigns)
         loop variant REFILLS - k; */
     for (uint32_t k = 0; k < REFILLS && used > 0; k++) {
@@ -226,6 +245,7 @@ bool context_charge(uint32_t c, uint64_t start, uint64_t used)
         refill_use(c, amount, start);
         start = time_sum(start, amount);
         used = used - amount;
+        /*@ ghost booked = booked + amount; */
     }
     if (c_time0[c] > end) {
         refill_gather(c);

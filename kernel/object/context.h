@@ -85,7 +85,8 @@ uint64_t time_sum(uint64_t a, uint64_t b);
     CONTEXTS(ensures)
     ensures c_budget[c] == budget && c_period[c] == period && c_count[c] == 1;
     ensures c_amount0[c] == budget && c_used[c] == 0;
-    ensures c_time0[c] == (budget == 0 ? ARCH_NEVER : start); */
+    ensures c_time0[c] == (budget == 0 ? ARCH_NEVER : start);
+    ensures c_time1[c] == 0 && c_time2[c] == 0 && c_time3[c] == 0; */
 void context_configure(uint32_t c, uint64_t budget, uint64_t period, uint64_t start);
 
 /* Books ticks that were used from start on. What a refill lacked is taken from the next ones. True

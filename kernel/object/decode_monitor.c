@@ -49,7 +49,8 @@ static uint32_t decode_read(void)
 
 /*@ requires d_word[0] < FIELDS;
     assigns d_argument, d_limit, d_word[0 .. 1], d_answers;
-    ensures \result == 0 ==> d_answers == 2 && d_word[1] == field_length(\old(d_word[0])); */
+    ensures \result == 0 ==> d_answers == 2 && d_word[1] == field_length(\old(d_word[0]));
+    ensures \result == 0 && \old(d_word[2]) == 0 ==> d_word[0] == 0; */
 static uint32_t decode_sum(void)
 {
     uint32_t error = check_entries(DUMP_SLICE);
