@@ -286,6 +286,8 @@ def report():
             complaints.append(f"{entry}: {steps} steps, more than {macro} promises ({promise})")
     print(f"  loops: {len(analysis.heads)} say their bound, {len(analysis.stated)} have it stated with the reason")
     complaints += [f"kernel/proof/bounds: {' '.join(key)}: nothing asks for it" for key in analysis.bounds.unused()]
+    complaints += [f"kernel/proof/bounds: {callee}: no such function" for _, callee in analysis.bounds.most
+                   if callee not in analysis.functions and callee not in analysis.machine]
     return analysis, complaints
 
 

@@ -123,6 +123,13 @@ static uint64_t some_word(void)
     }
 }
 
+/* All, any, or those to send and receive without handing anything over. */
+static uint32_t some_rights(void)
+{
+    uint32_t any = kit_random(RIGHTS_ALL + 1);
+    return kit_random(2) == 0 ? RIGHTS_ALL : kit_random(2) == 0 ? any : RIGHT_READ | RIGHT_WRITE;
+}
+
 static uint32_t cnode_of(uint32_t n)
 {
     uint32_t s = cnode_slot(t_cnode[caller], word[n]);
@@ -180,7 +187,7 @@ static void choose_cnode(uint32_t label, uint32_t self)
     case INV_CNODE_MOVE:
         word[0] = find(k, 0, false);
         word[2] = find(cnode_of(1), from_type, true);
-        word[3] = kit_random(3) == 0 ? kit_random(RIGHTS_ALL + 1) : RIGHTS_ALL;
+        word[3] = some_rights();
         word[4] = label == INV_CNODE_MINT ? 1 + kit_random(4) : 0;
         break;
     case INV_CNODE_EXTEND:
@@ -457,7 +464,7 @@ static void hand_out(uint32_t t)
     uint32_t kind = kit_random(2) ? often[kit_random(4)] : 1 + kit_random(KINDS - 1);
     switch (kit_random(6)) {
     case 0:
-        (void)KIT_CALL(h, INV_CNODE_COPY, empty, KIT_CNODE, h, RIGHTS_ALL);
+        (void)KIT_CALL(h, INV_CNODE_COPY, empty, KIT_CNODE, h, some_rights());
         break;
     case 1:
         (void)KIT_CALL(h, INV_CNODE_COPY, empty, KIT_CNODE, KIT_MONITOR, RIGHTS_ALL);
