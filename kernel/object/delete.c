@@ -261,6 +261,31 @@ static void detach(uint32_t s)
     /*@ assert owners: cnode_owner(NIL); */
 }
 
+/* Takes the empty slots at the end of cnode k out of reach, and the one of its owner d if it lies
+ * there, which stays. */
+/*@ requires cnodes(NIL) && is_home(k) && owner[k] == d;
+    assigns k_count[k];
+    ensures cnodes(NIL);
+    ensures k_count[k] <= \old(k_count[k]); */
+static void cnode_trim(uint32_t k, uint32_t d)
+{
+    /*@ loop invariant 0 <= n <= CNODE_SCAN && k_count[k] <= \at(k_count[k],Pre);
+        loop invariant k_sizes;
+        loop invariant home_filled(NIL);
+        loop assigns n, k_count[k];
+        loop variant CNODE_SCAN - n; */
+    for (uint32_t n = 0; n < CNODE_SCAN && k_count[k] != 0; n++) {
+        uint32_t last = k + k_count[k] - 1;
+        if (last != d && s_type[last] != 0) {
+            return;
+        }
+        /*@ assert gone: s_type[last] != 0 ==> owner[k] == last; */
+        /*@ assert left: \forall integer x; is_home(x) && s_type[x] != 0 && s_home[x] == k ==>
+                (x != k && x - k < k_count[k] - 1) || owner[k] == x; */
+        k_count[k]--;
+    }
+}
+
 /* One step of emptying the cnode that d owns: its last slot. d itself may lie in it and stays. */
 /*@ WHOLE(requires, NIL)
     requires is_slot(d) && s_type[d] == OBJ_CNODE && owner[own_of(d)] == d;
@@ -271,26 +296,19 @@ static void detach(uint32_t s)
 static uint32_t cnode_step(uint32_t d)
 {
     uint32_t k = s_object[d];
-    /*@ loop invariant 0 <= n <= CNODE_SCAN && is_home(k) && owner[k] == d;
-        loop invariant k_sizes;
-        loop invariant home_filled(NIL);
-        loop assigns n, k_count[k];
-        loop variant CNODE_SCAN - n; */
-    for (uint32_t n = 0; n < CNODE_SCAN && k_count[k] != 0; n++) {
-        uint32_t last = k + k_count[k] - 1;
-        if (last != d && s_type[last] != 0) {
-            if (!owns_filled_cnode(last)) {
-                return cap_step(last);
-            }
-            detach(last);
-            return 1;
-        }
-        /*@ assert gone: s_type[last] != 0 ==> owner[k] == last; */
-        /*@ assert left: \forall integer x; is_home(x) && s_type[x] != 0 && s_home[x] == k ==>
-                (x != k && x - k < k_count[k] - 1) || owner[k] == x; */
-        k_count[k]--;
+    cnode_trim(k, d);
+    if (k_count[k] == 0) {
+        return COST_SCAN;
     }
-    return COST_SCAN;
+    uint32_t last = k + k_count[k] - 1;
+    if (last == d || s_type[last] == 0) {
+        return COST_SCAN;
+    }
+    if (!owns_filled_cnode(last)) {
+        return cap_step(last);
+    }
+    detach(last);
+    return 1;
 }
 
 /*@ WHOLE(requires, NIL)
