@@ -50,6 +50,12 @@ extern uint32_t k_size[HOME_SLOTS];  /* by first slot: slots that are the cnode'
 #define CNODES(clause)                                                                             \
     clause k_home; clause k_sizes; clause k_owned;
 #define WHOLE(clause, but) ALL(clause, but) clause cnodes(but);
+/* What changes when capabilities are copied into cnodes. */
+#define COPY_FIELDS(clause)                                                                        \
+    clause s_type[1 .. HOME_SLOTS-1], s_rights[1 .. HOME_SLOTS-1], s_object[1 .. HOME_SLOTS-1];    \
+    clause s_badge[1 .. HOME_SLOTS-1], s_kind[1 .. HOME_SLOTS-1], s_count[1 .. HOME_SLOTS-1];      \
+    clause s_parent[1 .. HOME_SLOTS-1], s_next[1 .. HOME_SLOTS-1], s_first[1 .. HOME_SLOTS-1];     \
+    clause s_prev[0 .. SLOTS-1], s_order[0 .. SLOTS-1];
 /* clang-format on */
 
 /* The slot belongs to no cnode. */
@@ -69,10 +75,12 @@ bool slot_free(uint32_t s);
 uint32_t slots_free(uint32_t first, uint32_t count);
 
 /* The slot behind an index of cnode k; NIL when there is none. */
+/*@ logic integer slot_at{L}(integer k, integer index) =
+        1 <= index && index < k_count[k] ? k + index : NIL; */
 /*@ CNODES(requires)
     requires 0 <= k < HOME_SLOTS;
     assigns \nothing;
-    ensures \result == (1 <= index < k_count[k] ? k + index : NIL);
+    ensures \result == slot_at(k, index) && \result < HOME_SLOTS;
     ensures \result != NIL ==> is_home(\result) && s_home[\result] == k &&
         !slot_is_free(\result); */
 static inline uint32_t cnode_slot(uint32_t k, uint64_t index)

@@ -34,7 +34,7 @@ uint32_t refuse(uint32_t error, uint32_t argument, uint64_t limit)
 /*@ LOOKING(requires)
     requires 1 <= label < LABELS && n < ABI_ARGS && arg_kind[label * ABI_ARGS + n] >= ARG_CAP;
     assigns d_slot[n], d_argument, d_limit;
-    ensures \result == 0 ==> argument_fits(label, n);
+    ensures \result == 0 ==> ARGUMENT_FITS(label, n);
     ensures \result != 0 ==> d_argument == n + 1; */
 static uint32_t check_handle(uint32_t label, uint32_t n)
 {
@@ -64,7 +64,7 @@ static uint32_t check_handle(uint32_t label, uint32_t n)
 /*@ LOOKING(requires)
     requires 1 <= label < LABELS && n < ABI_ARGS;
     assigns d_slot[n], d_argument, d_limit;
-    ensures \result == 0 ==> argument_fits(label, n);
+    ensures \result == 0 ==> ARGUMENT_FITS(label, n);
     ensures \result != 0 ==> d_argument == n + 1; */
 static uint32_t check_argument(uint32_t label, uint32_t n)
 {
@@ -86,7 +86,7 @@ static uint32_t check_argument(uint32_t label, uint32_t n)
     ensures \result == 0 ==> (s_rights[d_self] & inv_rights[label]) == inv_rights[label];
     ensures \result == 0 ==> inv_words[label] <= d_words <= inv_words[label] + inv_more[label];
     ensures \result == 0 ==> \forall integer n; 0 <= n < ABI_ARGS && n < inv_words[label] ==>
-        argument_fits(label, n); */
+        ARGUMENT_FITS(label, n); */
 static uint32_t check_table(uint32_t label)
 {
     if (label == 0 || label >= LABELS) {
@@ -103,7 +103,7 @@ static uint32_t check_table(uint32_t label)
     }
     uint32_t error = 0;
     /*@ loop invariant 0 <= n <= ABI_ARGS;
-        loop invariant error == 0 ==> \forall integer k; 0 <= k < n ==> argument_fits(label, k);
+        loop invariant error == 0 ==> \forall integer k; 0 <= k < n ==> ARGUMENT_FITS(label, k);
         loop assigns n, error, d_slot[0 .. ABI_ARGS - 1], d_argument, d_limit;
         loop variant ABI_ARGS - n; */
     for (uint32_t n = 0; n < ABI_ARGS && n < inv_words[label] && error == 0; n++) {

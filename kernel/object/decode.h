@@ -29,22 +29,19 @@ extern uint64_t d_limit;                /* of a refusal: what it broke */
     ensures \result == error && d_argument == argument && d_limit == limit; */
 uint32_t refuse(uint32_t error, uint32_t argument, uint64_t limit);
 
+/* For the contracts: argument n of a label is what the table wants, a handle is behind a filled
+ * slot. A predicate would hide d_slot[n] and d_word[n] from the provers' triggers. */
 /* clang-format off */
-/*@ // what the decoding of a noun may rely on: the caller and the invoked capability exist
-    predicate decoding{L} = 1 <= d_caller < T_MAX && 1 <= d_self < HOME_SLOTS &&
-        s_type[d_self] != 0 && d_object == s_object[d_self] && d_words <= 1023;
-
-    // argument n of a label is what the table wants: a handle is behind a filled slot
-    predicate argument_fits{L}(integer label, integer n) =
-        (arg_kind[label * ABI_ARGS + n] == ARG_BELOW ==>
-            d_word[n] < arg_below[label * ABI_ARGS + n]) &&
-        (arg_kind[label * ABI_ARGS + n] >= ARG_CAP ==>
-            (arg_kind[label * ABI_ARGS + n] == ARG_OPT && d_word[n] == 0 && d_slot[n] == NIL) ||
-            (1 <= d_slot[n] < HOME_SLOTS && s_type[d_slot[n]] != 0 &&
-             (arg_type[label * ABI_ARGS + n] == 0 ||
-              s_type[d_slot[n]] == arg_type[label * ABI_ARGS + n]) &&
-             (s_rights[d_slot[n]] & arg_rights[label * ABI_ARGS + n]) ==
-                 arg_rights[label * ABI_ARGS + n])); */
+#define ARGUMENT_FITS(label, n)                                                                    \
+    ((arg_kind[(label)*ABI_ARGS + (n)] == ARG_BELOW ==>                                            \
+          d_word[n] < arg_below[(label)*ABI_ARGS + (n)]) &&                                        \
+     (arg_kind[(label)*ABI_ARGS + (n)] >= ARG_CAP ==>                                              \
+         (arg_kind[(label)*ABI_ARGS + (n)] == ARG_OPT && d_word[n] == 0 && d_slot[n] == NIL) ||    \
+         (1 <= d_slot[n] < HOME_SLOTS && s_type[d_slot[n]] != 0 &&                                 \
+          (arg_type[(label)*ABI_ARGS + (n)] == 0 ||                                                \
+           s_type[d_slot[n]] == arg_type[(label)*ABI_ARGS + (n)]) &&                               \
+          (s_rights[d_slot[n]] & arg_rights[(label)*ABI_ARGS + (n)]) ==                            \
+              arg_rights[(label)*ABI_ARGS + (n)])))
 /* clang-format on */
 
 /* Does what thread t asks of the kernel object in slot; the answer is in t's registers. */

@@ -12,7 +12,7 @@ enum { A_UNTYPED = 1, A_COUNT };
 /*@ CNODES(requires)
     requires k < HOME_SLOTS && 1 <= n <= MSG_WORDS_REGS;
     assigns d_argument, d_limit;
-    ensures \result == (1 <= d_word[n - 1] < k_count[k] ? k + d_word[n - 1] : NIL);
+    ensures \result == slot_at(k, d_word[n - 1]);
     ensures \result < HOME_SLOTS;
     ensures \result == NIL ==> d_argument == n && d_limit == k_count[k]; */
 static uint32_t named_slot(uint32_t k, uint32_t n)
@@ -23,6 +23,11 @@ static uint32_t named_slot(uint32_t k, uint32_t n)
     }
     return s;
 }
+
+/* The slots that copy, mint and move name, NIL for none. */
+/*@ logic integer to_slot{L} = slot_at(d_object, d_word[0]);
+
+    logic integer from_slot{L} = slot_at(s_object[d_slot[1]], d_word[2]); */
 
 /* The source and the destination of copy, mint and move. 0 or the error. */
 /*@ requires from < SLOTS && d_object < HOME_SLOTS && is_slot(d_slot[A_FROM - 1]);
@@ -41,10 +46,35 @@ static uint32_t check_pair(uint32_t from, uint32_t to)
     return 0;
 }
 
-static uint32_t decode_copy(bool mint)
+/* The capability in from can be given the message's badge. 0 or the error. */
+/*@ requires is_slot(from);
+    assigns d_argument, d_limit;
+    ensures \result == 0 <==>
+        (s_type[from] == OBJ_ENDPOINT || s_type[from] == OBJ_NOTIFICATION) &&
+        s_badge[from] == 0 && d_word[A_BADGE - 1] != 0;
+    ensures \result < ERRORS; */
+static uint32_t check_badge(uint32_t from)
 {
-    uint32_t to = cnode_slot(d_object, d_word[A_INDEX - 1]);
-    uint32_t from = cnode_slot(s_object[d_slot[A_FROM - 1]], d_word[A_FROM_INDEX - 1]);
+    if (s_type[from] != OBJ_ENDPOINT && s_type[from] != OBJ_NOTIFICATION) {
+        return refuse(ERR_TYPE, A_FROM_INDEX, OBJ_ENDPOINT);
+    }
+    if (s_badge[from] != 0) {
+        return refuse(ERR_BUSY, A_FROM_INDEX, s_badge[from]);
+    }
+    return d_word[A_BADGE - 1] != 0 ? 0 : refuse(ERR_RANGE, A_BADGE, 0);
+}
+
+/* What copy and mint ask of their slots. 0 or the error. */
+/*@ requires from < SLOTS && to < SLOTS && d_object < HOME_SLOTS && is_slot(d_slot[A_FROM - 1]);
+    requires s_object[d_slot[A_FROM - 1]] < HOME_SLOTS;
+    assigns d_argument, d_limit;
+    ensures \result == 0 ==> is_slot(to) && is_slot(from) && s_type[from] != 0 && s_type[to] == 0;
+    ensures \result == 0 && mint ==>
+        (s_type[from] == OBJ_ENDPOINT || s_type[from] == OBJ_NOTIFICATION) &&
+        s_badge[from] == 0 && d_word[A_BADGE - 1] != 0;
+    ensures \result < ERRORS; */
+static uint32_t check_copy(uint32_t from, uint32_t to, bool mint)
+{
     uint32_t error = check_pair(from, to);
     if (error != 0) {
         return error;
@@ -52,21 +82,38 @@ static uint32_t decode_copy(bool mint)
     if (s_type[to] != 0) {
         return refuse(ERR_SLOT, A_INDEX, k_count[d_object]);
     }
-    uint64_t badge = s_badge[from];
-    if (mint) {
-        if (s_type[from] != OBJ_ENDPOINT && s_type[from] != OBJ_NOTIFICATION) {
-            return refuse(ERR_TYPE, A_FROM_INDEX, OBJ_ENDPOINT);
-        }
-        if (badge != 0) {
-            return refuse(ERR_BUSY, A_FROM_INDEX, badge);
-        }
-        badge = d_word[A_BADGE - 1];
-        if (badge == 0) {
-            return refuse(ERR_RANGE, A_BADGE, 0);
-        }
+    return mint ? check_badge(from) : 0;
+}
+
+/*@ FOREST(requires) CAPS(requires) CNODES(requires)
+    requires d_object < HOME_SLOTS && is_slot(d_slot[1]) && s_object[d_slot[1]] < HOME_SLOTS;
+    requires d_word[3] <= RIGHTS_ALL;
+    assigns d_argument, d_limit;
+    COPY_FIELDS(assigns)
+    FOREST(ensures) CAPS(ensures)
+    ensures \result < ERRORS;
+    ensures \result == 0 ==> is_home(to_slot{Pre}) && is_home(from_slot{Pre}) &&
+        s_parent[to_slot{Pre}] == from_slot{Pre};
+    ensures \result == 0 ==> s_type[to_slot{Pre}] == s_type[from_slot{Pre}] &&
+        s_object[to_slot{Pre}] == s_object[from_slot{Pre}];
+    ensures \result == 0 ==>
+        s_rights[to_slot{Pre}] == (s_rights[from_slot{Pre}] & d_word[3]) % (RIGHTS_ALL + 1);
+    ensures \result == 0 ==>
+        s_badge[to_slot{Pre}] == (mint ? d_word[4] : s_badge[from_slot{Pre}]);
+    ensures \result == 0 && mint ==> s_badge[from_slot{Pre}] == 0 && d_word[4] != 0;
+    ensures \forall integer s; is_home(s) && (\result != 0 || s != to_slot{Pre}) ==>
+        s_type[s] == \at(s_type[s],Pre) && s_object[s] == \at(s_object[s],Pre) &&
+        s_rights[s] == \at(s_rights[s],Pre) && s_badge[s] == \at(s_badge[s],Pre); */
+static uint32_t decode_copy(bool mint)
+{
+    uint32_t to = cnode_slot(d_object, d_word[A_INDEX - 1]);
+    uint32_t from = cnode_slot(s_object[d_slot[A_FROM - 1]], d_word[A_FROM_INDEX - 1]);
+    uint32_t error = check_copy(from, to, mint);
+    if (error == 0) {
+        cap_copy(from, to, (uint8_t)d_word[A_RIGHTS - 1],
+                 mint ? d_word[A_BADGE - 1] : s_badge[from]);
     }
-    cap_copy(from, to, (uint8_t)d_word[A_RIGHTS - 1], badge);
-    return 0;
+    return error;
 }
 
 static uint32_t decode_move(void)

@@ -12,6 +12,15 @@ enum { A_BUDGET = 1, A_PERIOD };
 #define REGISTERS (R_GS + 1) /* that programs name */
 
 /* The capability in slot s may be bound to thread t: 0 or the error. */
+/*@ requires cap_object && n_links && x_links && r_refs;
+    requires is_thread(t) && role < ROLES && is_slot(s) && s_type[s] != 0;
+    assigns d_argument, d_limit;
+    ensures \result == 0 ==> s_type[s] == role_type[role] &&
+        (s_rights[s] & role_rights[role]) == role_rights[role];
+    ensures \result == 0 && role == ROLE_NOTIFICATION ==>
+        n_thread[s_object[s]] == NIL || n_thread[s_object[s]] == t;
+    ensures \result == 0 && role == ROLE_CONTEXT ==> c_top[s_object[s]] == NIL;
+    ensures \result < ERRORS; */
 static uint32_t check_role(uint32_t t, uint32_t role, uint32_t s)
 {
     uint32_t object = s_object[s];
@@ -60,11 +69,24 @@ static uint32_t decode_bind(uint32_t t)
 }
 
 /* The registers of a thread stand still: it is stopped, or its handler has it. */
+/*@ requires is_thread(t);
+    assigns \nothing;
+    ensures \result == true <==> t_state[t] == THREAD_STOPPED || t_state[t] == THREAD_HANDLED; */
 static bool stands_still(uint32_t t)
 {
     return t_state[t] == THREAD_STOPPED || t_state[t] == THREAD_HANDLED;
 }
 
+/*@ requires is_thread(t) && 1 <= d_words <= MSG_WORDS_REGS;
+    assigns d_argument, d_limit, t_reg[t * 32 .. t * 32 + R_FULL];
+    ensures \result == 0 ==>
+        (t_state[t] == THREAD_STOPPED || t_state[t] == THREAD_HANDLED) &&
+        d_word[0] + d_words - 1 <= REGISTERS && t_reg[t * 32 + R_FULL] == 1;
+    ensures \result == 0 ==> \forall integer k; 1 <= k < d_words ==>
+        t_reg[t * 32 + d_word[0] + k - 1] == d_word[k];
+    ensures \result != 0 ==> \forall integer k; t * 32 <= k <= t * 32 + R_FULL ==>
+        t_reg[k] == \at(t_reg[k],Pre);
+    ensures \result < ERRORS; */
 static uint32_t decode_write(uint32_t t)
 {
     uint64_t first = d_word[A_FIRST - 1];
@@ -75,6 +97,11 @@ static uint32_t decode_write(uint32_t t)
     if (first >= REGISTERS || count > REGISTERS - first) {
         return refuse(ERR_RANGE, A_FIRST, REGISTERS);
     }
+    /*@ loop invariant 0 <= k <= count;
+        loop invariant \forall integer j; 1 <= j <= k ==>
+            t_reg[t * 32 + first + j - 1] == d_word[j];
+        loop assigns k, t_reg[t * 32 .. t * 32 + R_GS];
+        loop variant count - k; */
     for (uint32_t k = 0; k < MSG_WORDS_REGS - 1 && k < count; k++) {
         t_reg[t * T_REGS + (uint32_t)first + k] = d_word[k + 1];
     }
@@ -82,6 +109,13 @@ static uint32_t decode_write(uint32_t t)
     return 0;
 }
 
+/*@ requires is_thread(t);
+    assigns d_argument, d_limit, d_word[0 .. MSG_WORDS_REGS - 1], d_answers;
+    ensures \result == 0 ==> d_answers == \old(d_word[1]) <= MSG_WORDS_REGS;
+    ensures \result == 0 ==> \forall integer k; 0 <= k < d_answers ==>
+        d_word[k] == t_reg[t * 32 + \old(d_word[0]) + k];
+    ensures \result != 0 ==> d_answers == \old(d_answers);
+    ensures \result < ERRORS; */
 static uint32_t decode_read(uint32_t t)
 {
     uint64_t first = d_word[A_FIRST - 1];
@@ -92,6 +126,10 @@ static uint32_t decode_read(uint32_t t)
     if (count > MSG_WORDS_REGS || count > REGISTERS - first) {
         return refuse(ERR_RANGE, A_COUNT, REGISTERS - first);
     }
+    /*@ loop invariant 0 <= k <= count;
+        loop invariant \forall integer j; 0 <= j < k ==> d_word[j] == t_reg[t * 32 + first + j];
+        loop assigns k, d_word[0 .. MSG_WORDS_REGS - 1];
+        loop variant count - k; */
     for (uint32_t k = 0; k < MSG_WORDS_REGS && k < count; k++) {
         d_word[k] = t_reg[t * T_REGS + (uint32_t)first + k];
     }

@@ -43,24 +43,29 @@ void fault_time(uint32_t t);
         t_reg[to * 32 + 1 + k] == 0; */
 void fault_message(uint32_t from, uint32_t to);
 
+/* For the contract: the words of t's message. */
+#define MESSAGE_OF(t) (t_reg[(t)*32] / 0x100000000 % 0x400)
+
 /* t's message sets registers of a, which waits because of a fault. True when a goes on. */
 /*@ requires is_thread(t) && is_thread(a) && t != a;
     assigns t_reg[a * 32 .. a * 32 + 20], t_fault[a];
     ensures t_fault[a] == 0;
     ensures \result <==> t_reg[t * 32] % 0x100000000 == 0;
-    ensures \let words = t_reg[t * 32] / 0x100000000 % 0x400;
-        (words > 7 ==> t_reg[a * 32 + R_RIP] == t_reg[t * 32 + 8] && t_reg[a * 32 + R_FULL] == 1) &&
-        (words <= 7 ==> t_reg[a * 32 + R_RIP] == \old(t_reg[a * 32 + R_RIP]) &&
-            t_reg[a * 32 + R_FULL] == \old(t_reg[a * 32 + R_FULL])) &&
-        t_reg[a * 32 + R_RSP] ==
-            (words > 8 ? t_reg[t * 32 + 9] : \old(t_reg[a * 32 + R_RSP])) &&
-        t_reg[a * 32 + R_RFLAGS] ==
-            (words > 9 ? t_reg[t * 32 + 10] : \old(t_reg[a * 32 + R_RFLAGS])) &&
-        t_reg[a * 32] == (\old(t_fault[a]) == FAULT_SYSCALL && words > 0 ? t_reg[t * 32 + 1]
-                                                                          : \old(t_reg[a * 32])) &&
-        (\forall integer k; 1 <= k < 7 ==> t_reg[a * 32 + k] ==
-            (\old(t_fault[a]) == FAULT_SYSCALL && k < words ? t_reg[t * 32 + 1 + k]
-                                                            : \old(t_reg[a * 32 + k]))); */
+    ensures MESSAGE_OF(t) > 7 ==>
+        t_reg[a * 32 + R_RIP] == t_reg[t * 32 + 8] && t_reg[a * 32 + R_FULL] == 1;
+    ensures MESSAGE_OF(t) <= 7 ==> t_reg[a * 32 + R_RIP] == \old(t_reg[a * 32 + R_RIP]) &&
+        t_reg[a * 32 + R_FULL] == \old(t_reg[a * 32 + R_FULL]);
+    ensures t_reg[a * 32 + R_RSP] ==
+        (MESSAGE_OF(t) > 8 ? t_reg[t * 32 + 9] : \old(t_reg[a * 32 + R_RSP]));
+    ensures t_reg[a * 32 + R_RFLAGS] ==
+        (MESSAGE_OF(t) > 9 ? t_reg[t * 32 + 10] : \old(t_reg[a * 32 + R_RFLAGS]));
+    ensures t_reg[a * 32] == (\old(t_fault[a]) == FAULT_SYSCALL && MESSAGE_OF(t) > 0
+        ? t_reg[t * 32 + 1] : \old(t_reg[a * 32]));
+    ensures \old(t_fault[a]) == FAULT_SYSCALL ==> \forall integer k; 1 <= k < 7 ==>
+        t_reg[a * 32 + k] ==
+            (k < MESSAGE_OF(t) ? t_reg[t * 32 + 1 + k] : \at(t_reg[a * 32 + k],Pre));
+    ensures \old(t_fault[a]) != FAULT_SYSCALL ==> \forall integer k; 1 <= k < 7 ==>
+        t_reg[a * 32 + k] == \at(t_reg[a * 32 + k],Pre); */
 bool fault_answer(uint32_t t, uint32_t a);
 
 #endif

@@ -10,15 +10,78 @@
 #define KERNEL_MESSAGE_PASS_H
 
 #include "abi/message.h"
+#include "object/cnode.h"
 #include "object/thread.h"
 
 #include <stdbool.h>
 
+/*@ // a thread's handles are those of a cnode, and its buffer is a frame
+    predicate bound_cnode{L} = \forall integer t; is_thread(t) ==> t_cnode[t] < HOME_SLOTS;
+
+    predicate bound_buffer{L} = \forall integer t; is_thread(t) ==> t_buffer[t] < PHYS_FRAMES &&
+        (t_buffer[t] != NIL ==> f_state[t_buffer[t]] == F_FRAME); */
+
+/* For the contracts: what t's tag says. */
+#define WORDS_OF(t)   (t_reg[(t)*32] / 0x100000000 % 0x400)
+#define HANDLES_OF(t) (t_reg[(t)*32] / 0x40000000000 % 4)
+/* The slot behind its packed handle k; and that the first handles of from fit to. */
+#define PACKED_OF(t, k) packed_of(t_cnode[t], t_reg[(t)*32 + 12], k)
+#define HANDLE_FITS(from, to, k)                                                                   \
+    handle_fits(t_cnode[from], t_reg[(from)*32 + 12], t_cnode[to], t_reg[(to)*32 + 12], k)
+#define HANDLES_FIT(from, to, handles)                                                             \
+    handles_fit(t_cnode[from], t_reg[(from)*32 + 12], t_cnode[to], t_reg[(to)*32 + 12], handles)
+
+/*@ // the slot of cnode c behind packed handle k
+    logic integer packed_of{L}(integer c, integer extra, integer k) =
+        slot_at(c, (extra >> (k * HANDLE_BITS)) & 0x1fffff);
+
+    // that of x, in cnode c, leads to a capability, that of y, in cnode d, to an empty slot
+    predicate handle_fits{L}(integer c, integer x, integer d, integer y, integer k) =
+        is_home(packed_of(c, x, k)) && s_type[packed_of(c, x, k)] != 0 &&
+        is_home(packed_of(d, y, k)) && s_type[packed_of(d, y, k)] == 0;
+
+    predicate handles_fit{L}(integer c, integer x, integer d, integer y, integer handles) =
+        (handles > 0 ==> handle_fits(c, x, d, y, 0)) &&
+        (handles > 1 ==> handle_fits(c, x, d, y, 1) &&
+            packed_of(d, y, 0) != packed_of(d, y, 1)) &&
+        (handles > 2 ==> handle_fits(c, x, d, y, 2) &&
+            packed_of(d, y, 0) != packed_of(d, y, 2) && packed_of(d, y, 1) != packed_of(d, y, 2));
+
+    predicate message_fits{L}(integer from, integer to) =
+        WORDS_OF(from) <= MSG_WORDS &&
+        (WORDS_OF(from) > 10 ==> t_buffer[from] != NIL && t_buffer[to] != NIL) &&
+        HANDLES_FIT(from, to, HANDLES_OF(from)); */
+
+/* clang-format off */
+#define MESSAGES(clause)                                                                           \
+    FOREST(clause) CAPS(clause) CNODES(clause) MAPS(clause)                                        \
+    clause bound_cnode; clause bound_buffer;
+/* clang-format on */
+
 /* Whether the message in the registers of from, sent with t_rights[from], fits to: 0, or the error
  * for its sender. */
+/*@ CNODES(requires)
+    requires bound_cnode && is_thread(from) && is_thread(to);
+    assigns \nothing;
+    ensures \result < ERRORS;
+    ensures \result == 0 && t_fault[from] == 0 ==> message_fits(from, to);
+    ensures \result == 0 && t_fault[from] == 0 && HANDLES_OF(from) != 0 ==>
+        (t_rights[from] & RIGHT_GRANT) != 0; */
 uint32_t message_check(uint32_t from, uint32_t to);
 
 /* Passes the message, which was checked, on; to sees t_badge[from]. */
+/*@ MESSAGES(requires)
+    requires is_thread(from) && is_thread(to) && from != to && t_fault[from] < FAULTS;
+    requires t_fault[from] == 0 ==> message_fits(from, to);
+    assigns t_reg[to * 32 .. to * 32 + 12], t_reg[from * 32 + 12];
+    assigns phys[t_buffer[to] * 512 + 10 .. t_buffer[to] * 512 + 511];
+    COPY_FIELDS(assigns)
+    MESSAGES(ensures)
+    ensures t_reg[to * 32 + 11] == t_badge[from];
+    ensures t_fault[from] != 0 ==> t_reg[to * 32] == LABEL_FAULT + t_fault[from] + 10 * 0x100000000;
+    ensures words: t_fault[from] == 0 ==> \forall integer r;
+        to * 32 + 1 <= r < to * 32 + 11 && r < to * 32 + 1 + \at(WORDS_OF(from),Pre) ==>
+        t_reg[r] == \at(t_reg[r - to * 32 + from * 32],Pre); */
 void message_pass(uint32_t from, uint32_t to);
 
 /* What a system call answers that has nothing to tell. */

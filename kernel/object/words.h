@@ -4,18 +4,18 @@
 
 #include "object/thread.h"
 
-/*@ predicate word_same{A,B}(integer a, integer b, integer k) =
-        \at(t_reg[a * 32 + 1 + k], A) == \at(t_reg[b * 32 + 1 + k], B); */
-
 /* Copies words 0 .. words - 1, words <= MSG_WORDS_REGS, from thread to thread. */
 /*@ requires 1 <= from < T_MAX && 1 <= to < T_MAX && words <= 10;
     assigns t_reg[to * 32 + 1 .. to * 32 + 10];
-    ensures \forall integer k; 0 <= k < words ==> word_same{Here,Pre}(to, from, k);
-    ensures \forall integer k; words <= k < 10 ==> word_same{Here,Pre}(to, to, k); */
+    ensures \forall integer r; to * 32 + 1 <= r < to * 32 + 1 + words ==>
+        t_reg[r] == \at(t_reg[r - to * 32 + from * 32],Pre);
+    ensures \forall integer r; to * 32 + 1 + words <= r < to * 32 + 11 ==>
+        t_reg[r] == \at(t_reg[r],Pre); */
 static inline void message_words(uint32_t from, uint32_t to, uint32_t words)
 {
     uint64_t a = t_row(from) + R_W0;
     uint64_t b = t_row(to) + R_W0;
+    /*@ assert apart: a == b || a + 10 <= b || b + 10 <= a; */
     switch (words) {
     case 10:
         t_reg[b + 9] = t_reg[a + 9];
