@@ -23,6 +23,13 @@
 #include "object/notification.h"
 
 /* The slot behind a handle of t; NIL when nothing is there. */
+/*@ CNODES(requires)
+    requires bound_cnode && is_thread(t);
+    assigns \nothing;
+    ensures \result < HOME_SLOTS && (\result != NIL ==> s_type[\result] != 0);
+    ensures \result != NIL ==> 1 <= handle < k_count[t_cnode[t]] && \result == t_cnode[t] + handle;
+    ensures \result == NIL && 1 <= handle < k_count[t_cnode[t]] ==>
+        s_type[t_cnode[t] + handle] == 0; */
 static uint32_t handle_slot(uint32_t t, uint64_t handle)
 {
     uint32_t s = cnode_slot(t_cnode[t], handle);
@@ -31,6 +38,13 @@ static uint32_t handle_slot(uint32_t t, uint64_t handle)
 
 /* Refuses t's system call because of the capability in s: empty, of a type that the call does not
  * have, or without the right. */
+/*@ requires bound_cnode && is_thread(t) && s < SLOTS;
+    assigns t_reg[t * 32 .. t * 32 + 2];
+    ensures t_reg[t * 32] == 2 * 0x100000000 + 0x100000000000000 *
+        (s == NIL ? ERR_HANDLE : s_type[s] != type ? ERR_TYPE : ERR_RIGHT);
+    ensures t_reg[t * 32 + 1] == argument;
+    ensures t_reg[t * 32 + 2] ==
+        (s == NIL ? k_count[t_cnode[t]] : s_type[s] != type ? type : right); */
 static void refuse_slot(uint32_t t, uint32_t s, uint32_t argument, uint32_t type, uint32_t right)
 {
     if (s == NIL) {
@@ -42,6 +56,9 @@ static void refuse_slot(uint32_t t, uint32_t s, uint32_t argument, uint32_t type
     }
 }
 
+/*@ requires s < SLOTS;
+    assigns \nothing;
+    ensures \result == true <==> s != NIL && s_type[s] == type && (s_rights[s] & right) != 0; */
 static bool slot_allows(uint32_t s, uint32_t type, uint32_t right)
 {
     return s != NIL && s_type[s] == type && (s_rights[s] & right) != 0;
@@ -101,6 +118,17 @@ static void syscall_send(uint32_t t, uint32_t s, bool wait)
 
 /* Receives by the capability in s; r: slot of the reply object to offer, or NIL. What can be
  * refused before anything is done: 0 or the error, which t has then been told. */
+/*@ requires bound_cnode && cap_object && is_thread(t) && s < SLOTS && r < SLOTS;
+    assigns t_reg[t * 32 .. t * 32 + 2];
+    ensures \result == 0 || \result == 1;
+    ensures \result == 0 ==> is_slot(s) && (s_rights[s] & RIGHT_READ) != 0;
+    ensures \result == 0 ==> s_type[s] == OBJ_ENDPOINT ||
+        (!answers && s_type[s] == OBJ_NOTIFICATION);
+    ensures \result == 0 && (answers || t_reg[t * 32 + 11] >= 0x100000000) ==>
+        is_slot(r) && s_type[r] == OBJ_REPLY && (s_rights[r] & RIGHT_WRITE) != 0 &&
+        (!answers ==> r_thread[s_object[r]] == NIL);
+    ensures \result == 0 ==> \forall integer k; t * 32 <= k < t * 32 + 3 ==>
+        t_reg[k] == \at(t_reg[k],Pre); */
 static uint32_t check_receive(uint32_t t, uint32_t s, uint32_t r, bool answers)
 {
     if (!slot_allows(s, OBJ_ENDPOINT, RIGHT_READ) &&
@@ -108,7 +136,7 @@ static uint32_t check_receive(uint32_t t, uint32_t s, uint32_t r, bool answers)
         refuse_slot(t, s, 0, OBJ_ENDPOINT, RIGHT_READ);
         return 1;
     }
-    if (t_reg[t * T_REGS + R_HANDLE] >> 32 == 0 && !answers) {
+    if (t_reg[t * T_REGS + R_HANDLE] < 0x100000000ULL && !answers) {
         return 0;
     }
     if (!slot_allows(r, OBJ_REPLY, RIGHT_WRITE)) {
@@ -134,7 +162,7 @@ static void receive(uint32_t t, uint32_t s, uint32_t r, bool wait)
 
 static void syscall_receive(uint32_t t, uint32_t s, bool wait)
 {
-    uint32_t r = handle_slot(t, t_reg[t * T_REGS + R_HANDLE] >> 32);
+    uint32_t r = handle_slot(t, t_reg[t * T_REGS + R_HANDLE] / 0x100000000ULL);
     if (check_receive(t, s, r, false) == 0) {
         receive(t, s, r, wait);
     }
@@ -143,7 +171,7 @@ static void syscall_receive(uint32_t t, uint32_t s, bool wait)
 /* With nobody waiting in the reply object it is just offered. */
 static void syscall_reply_receive(uint32_t t, uint32_t s)
 {
-    uint32_t r = handle_slot(t, t_reg[t * T_REGS + R_HANDLE] >> 32);
+    uint32_t r = handle_slot(t, t_reg[t * T_REGS + R_HANDLE] / 0x100000000ULL);
     if (check_receive(t, s, r, true) == 0 &&
         (r_thread[s_object[r]] == NIL || send_to_reply(t, r))) {
         receive(t, s, r, true);
@@ -152,7 +180,7 @@ static void syscall_reply_receive(uint32_t t, uint32_t s)
 
 static void syscall(uint32_t t, uint32_t number)
 {
-    uint32_t s = handle_slot(t, t_reg[t * T_REGS + R_HANDLE] & 0xffffffffULL);
+    uint32_t s = handle_slot(t, t_reg[t * T_REGS + R_HANDLE] % 0x100000000ULL);
     switch (number) {
     case SYS_CALL:
         syscall_call(t, s);
@@ -185,11 +213,8 @@ static void syscall(uint32_t t, uint32_t number)
 void slow_syscall(uint32_t t)
 {
     uint64_t tag = t_reg[t_row(t) + R_TAG];
-    if (fast_fault(t)) {
-        return;
-    }
     schedule_enter();
-    if ((tag & TAG_NATIVE) != 0) {
+    if (tag >= TAG_NATIVE) {
         syscall(t, TAG_CODE(tag));
     } else {
         fault_tell(t, FAULT_SYSCALL);
@@ -197,13 +222,8 @@ void slow_syscall(uint32_t t)
     schedule();
 }
 
-void entry_fault(uint64_t vector, uint64_t code, uint64_t address)
+void slow_fault(uint32_t t, uint32_t fault)
 {
-    uint32_t t = current;
-    uint32_t fault = fault_note(t, vector, code, address);
-    if (fast_tell(t, fault)) {
-        return;
-    }
     schedule_enter();
     fault_tell(t, fault);
     schedule();

@@ -2,17 +2,65 @@
 #ifndef KERNEL_ENTRY_H
 #define KERNEL_ENTRY_H
 
-#include <stdbool.h>
+#include "object/decode.h"
+#include "object/fast.h"
+#include "object/irq.h"
+#include "object/message.h"
+
 #include <stdint.h>
 
-/* A fault of the running thread, of the kind that needs no clock; false: nothing is done. */
-bool fast_tell(uint32_t t, uint32_t fault);
+/* clang-format off */
+/* What holds at an entry and when it ends: of who runs, and of what the way there relies on. In one
+ * for those who hand it on, and each clause a goal of its own for those who change it. */
+/*@ predicate entry_runs{L} = current != NIL ==>
+        runs(current) && t_state[current] == THREAD_READY;
 
-/* A foreign system call, or the answer to one, of the kind that needs no clock; false: nothing is
- * done. */
-bool fast_fault(uint32_t t);
+    predicate entry{L} =
+        q_refs && q_ends && q_out && q_next && q_prev && q_first && q_last && q_headed &&
+        q_tailed && q_both && to_range && to_one && to_next && to_between && to_first && to_last &&
+        y_priority && y_map && y_top && y_own && d_count && d_heap && d_place && d_order &&
+        x_period && x_count && x_sum && x_none && x_turn && x_links && s_state && s_current &&
+        s_idle && s_ready && s_send && s_receive && s_wait && s_answer && r_refs && r_agree &&
+        r_lent && r_tops && r_topped && r_out && r_down && r_up && n_links && offers_only &&
+        lender_waits && nil_empty && k_home && k_sizes && k_owned && cap_object && bound_cnode &&
+        entry_runs; */
+#define ENTRY(clause)                                                                              \
+    THREADS(clause) REPLIES(clause) CNODES(clause)                                                 \
+    clause offers_only; clause lender_waits; clause nil_empty; clause n_links; clause cap_object;  \
+    clause bound_cnode; clause entry_runs;
+/* And what changes in one. */
+#define ENTRY_FIELDS(clause)                                                                       \
+    RUNNING_FIELDS(clause)                                                                         \
+    clause s_type[0 .. SLOTS-1], s_rights[0 .. SLOTS-1], s_object[0 .. SLOTS-1];                   \
+    clause s_badge[0 .. SLOTS-1], s_kind[0 .. SLOTS-1], s_count[0 .. SLOTS-1];                     \
+    clause s_parent[0 .. SLOTS-1], s_first[0 .. SLOTS-1], s_next[0 .. SLOTS-1];                    \
+    clause s_prev[0 .. SLOTS-1], s_table[0 .. SLOTS-1], s_entry[0 .. SLOTS-1];                     \
+    clause s_order[0 .. SLOTS-1], phys[0 .. PHYS_FRAMES * 512 - 1], i_pending[0 .. I_MAX-1];       \
+    clause owner[0 .. OBJECTS-1], f_state[0 .. PHYS_FRAMES-1], s_home[0 .. HOME_SLOTS-1];          \
+    clause k_count[0 .. HOME_SLOTS-1], k_size[0 .. HOME_SLOTS-1], t_cnode[0 .. T_MAX-1];           \
+    clause t_space[0 .. T_MAX-1], t_buffer[0 .. T_MAX-1], t_notification[0 .. T_MAX-1];            \
+    clause n_thread[0 .. N_MAX-1], now, since, turn_over, timer_due, arch_clock;          \
+    clause d_caller, d_self, d_object, d_words, d_word[0 .. MSG_WORDS_REGS - 1];                   \
+    clause d_slot[0 .. ABI_ARGS - 1], d_answers, d_argument, d_limit;
+/* clang-format on */
 
-/* Any system call of the running thread. */
+/* Any system call of the running thread but the fast ones of fast.c. */
+/*@ requires entry;
+    requires t == current && t != NIL;
+    ENTRY_FIELDS(assigns)
+    ensures entry; */
+void other_syscall(uint32_t t);
+
+/* What that one leaves: any system call, and any fault. */
+/*@ requires entry;
+    requires t == current && t != NIL;
+    ENTRY_FIELDS(assigns)
+    ensures entry; */
 void slow_syscall(uint32_t t);
+/*@ requires entry;
+    requires t == current && t != NIL && 0 < fault < FAULTS;
+    ENTRY_FIELDS(assigns)
+    ensures entry; */
+void slow_fault(uint32_t t, uint32_t fault);
 
 #endif

@@ -24,50 +24,85 @@
 #define FAST_CALL          (0x80000000U | (uint32_t)SYS_CALL << 24)
 #define FAST_REPLY_RECEIVE (0x80000000U | (uint32_t)SYS_REPLY_RECEIVE << 24)
 
-static uint32_t fast_call(uint32_t t)
+/* t's message names an endpoint that t may call, fast. */
+/*@ requires q_ends && nil_empty && cap_object && k_sizes;
+    requires is_thread(t) && t_cnode[t] < HOME_SLOTS;
+    assigns \nothing;
+    ensures \result ==> is_home(ENDPOINT_SLOT(t)) && s_type[ENDPOINT_SLOT(t)] == OBJ_ENDPOINT &&
+        (s_rights[ENDPOINT_SLOT(t)] & RIGHT_WRITE) != 0;
+    ensures \result ==> t_reply[CALLED(ENDPOINT_SLOT(t))] != NIL &&
+        t_context[CALLED(ENDPOINT_SLOT(t))] == NIL &&
+        ready_top <= t_priority[CALLED(ENDPOINT_SLOT(t))]; */
+static bool fast_calls(uint32_t t)
 {
     uint32_t k = t_cnode[t];
     uint32_t handle = (uint32_t)(t_reg[t_row(t) + R_HANDLE] % 0x100000000ULL);
     uint32_t s;
     if (handle >= k_count[k]) {
-        return NIL;
+        return false;
     }
+    /*@ assert k_count[0] == 0; */
+    /*@ assert 1 <= k; */
     s = k + handle;
-    if (s_type[s] != OBJ_ENDPOINT || (s_rights[s] & RIGHT_WRITE) == 0) {
-        return NIL;
-    }
-    return fast_lend(t, s, THREAD_ANSWER);
+    return s_type[s] == OBJ_ENDPOINT && (s_rights[s] & RIGHT_WRITE) != 0 && fast_lends(s);
 }
 
-static uint32_t fast_reply_receive(uint32_t t)
+/* t, the running thread, calls; the result, who is called, runs from now on. */
+/*@ requires entry;
+    requires t == current && t != NIL;
+    requires is_home(ENDPOINT_SLOT(t)) && s_type[ENDPOINT_SLOT(t)] == OBJ_ENDPOINT;
+    requires t_reply[CALLED(ENDPOINT_SLOT(t))] != NIL && t_context[CALLED(ENDPOINT_SLOT(t))] == NIL;
+    RUNNING_FIELDS(assigns)
+    ENTRY(ensures)
+    ensures \result == current == \old(CALLED(ENDPOINT_SLOT(t))) && is_thread(\result);
+    ensures t_state[t] == THREAD_ANSWER; */
+static inline uint32_t fast_call(uint32_t t)
 {
-    uint32_t a = fast_return(t, THREAD_ANSWER);
-    if (a != NIL) {
-        t_reg[t_row(a) + R_HANDLE] = 0;
-    }
-    return a;
+    uint32_t to = fast_lend(t, fast_slot(t), THREAD_ANSWER);
+    t_state[to] = THREAD_READY;
+    current = to;
+    return to;
 }
 
+/* t, the running thread, answers and receives; the result, who is answered, runs from now on. */
+/*@ requires entry;
+    requires t == current && t != NIL;
+    requires is_slot(ENDPOINT_SLOT(t)) && is_endpoint(s_object[ENDPOINT_SLOT(t)]);
+    requires c_top[t_context[t]] != NIL;
+    RUNNING_FIELDS(assigns)
+    ENTRY(ensures)
+    ensures \result == current == \old(CALLER(t)) && is_thread(\result);
+    ensures t_state[t] == THREAD_RECEIVING; */
+static inline uint32_t fast_reply_receive(uint32_t t)
+{
+    uint32_t to = fast_return(t);
+    t_reg[t_row(to) + R_HANDLE] = 0;
+    t_state[to] = THREAD_READY;
+    current = to;
+    return to;
+}
+
+/*@ requires entry && current != NIL;
+    ENTRY_FIELDS(assigns)
+    ensures entry; */
 void entry_syscall(void)
 {
     uint32_t t = current;
     uint64_t tag = t_reg[t_row(t) + R_TAG];
     uint32_t upper = (uint32_t)(tag / 0x100000000ULL);
-    uint32_t to = NIL;
-    uint32_t words = 0;
-    if (upper >= FAST_CALL && upper <= FAST_CALL + MSG_WORDS_REGS) {
+    uint32_t to;
+    uint32_t words;
+    if (upper >= FAST_CALL && upper <= FAST_CALL + MSG_WORDS_REGS && fast_calls(t)) {
         words = upper - FAST_CALL;
         to = fast_call(t);
-    } else if (upper >= FAST_REPLY_RECEIVE && upper <= FAST_REPLY_RECEIVE + MSG_WORDS_REGS) {
+    } else if (upper >= FAST_REPLY_RECEIVE && upper <= FAST_REPLY_RECEIVE + MSG_WORDS_REGS &&
+               fast_returns(t, THREAD_ANSWER)) {
         words = upper - FAST_REPLY_RECEIVE;
         to = fast_reply_receive(t);
-    }
-    if (to == NIL) {
-        slow_syscall(t);
+    } else {
+        other_syscall(t);
         return;
     }
     t_reg[t_row(to) + R_TAG] = tag & TAG_MESSAGE;
-    t_state[to] = THREAD_READY;
-    current = to;
     message_words(t, to, words);
 }
