@@ -136,6 +136,21 @@ const struct store_io *verb_io(const char *where, bool create)
     return &open_io(where, create)->io;
 }
 
+/* A command that ended at once did not find, or was not let to, the store: it may say so by its
+ * status alone. */
+static void say_how_it_ended(const struct opened *o, const char *command)
+{
+    enum { WAIT_MS = 1000 };
+    int status;
+    for (int ms = 0; ms < WAIT_MS; ms += 10) {
+        if (waitpid(o->server, &status, WNOHANG) == o->server) {
+            cmd_fail("`%s` ended with status %d before it had answered", command,
+                     WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
+        }
+        usleep(10 * 1000);
+    }
+}
+
 static struct store *open_store(const char *where, bool read_only, bool repair)
 {
     struct opened *o = open_io(where, false);
@@ -153,6 +168,9 @@ static struct store *open_store(const char *where, bool read_only, bool repair)
     snprintf(prompt, sizeof prompt, "passphrase of %.80s", where);
     verb_secret(&secret, prompt);
     cg_err e = store_open(&o->io, &so, &secret, &o->store, &eb);
+    if (e == CG_ECONNRESET && o->server > 0) {
+        say_how_it_ended(o, where + 1);
+    }
     if (e) {
         verb_fail(e, &eb, where[0] == '|' ? NULL : where);
     }

@@ -68,10 +68,14 @@ int verb_copy(int argc, char **argv)
 
 int verb_serve(int argc, char **argv)
 {
+    bool was = opt.store && access(opt.store, F_OK) == 0;
     const struct store_io *io = verb_io(opt.store, true);
     (void)argc;
     (void)argv;
     cg_err e = store_io_serve(io, STDIN_FILENO, STDOUT_FILENO, opt.append_only);
+    if (!was) {
+        rmdir(opt.store); /* a folder in which no store was made does not stay */
+    }
     if (e) {
         verb_fail(e, NULL, "serve");
     }

@@ -49,6 +49,15 @@ void json_string(const char *text, size_t len)
     putchar('"');
 }
 
+static void count_text(const struct meter *m, uint64_t n, char out[24])
+{
+    if (m->things) {
+        snprintf(out, 24, "%llu", (unsigned long long)n);
+    } else {
+        size_text(n, out);
+    }
+}
+
 static void show(struct meter *m, uint64_t now)
 {
     double seconds = (double)(now - m->began_ns) / 1e9;
@@ -56,16 +65,16 @@ static void show(struct meter *m, uint64_t now)
     double left = rate > 0 && m->total > m->done ? (double)(m->total - m->done) / rate : 0;
     if (opt.json) {
         fprintf(stderr,
-                "{\"phase\":\"%s\",\"bytes\":%llu,\"total\":%llu,\"files\":%llu,\"rate\":%.0f,"
+                "{\"phase\":\"%s\",\"%s\":%llu,\"total\":%llu,\"files\":%llu,\"rate\":%.0f,"
                 "\"left_s\":%.0f}\n",
-                m->phase, (unsigned long long)m->done, (unsigned long long)m->total,
-                (unsigned long long)m->files, rate, left);
+                m->phase, m->things ? "done" : "bytes", (unsigned long long)m->done,
+                (unsigned long long)m->total, (unsigned long long)m->files, rate, left);
         return;
     }
-    char done[16], total[16], speed[16];
-    size_text(m->done, done);
-    size_text(m->total, total);
-    size_text((uint64_t)rate, speed);
+    char done[24], total[24], speed[24];
+    count_text(m, m->done, done);
+    count_text(m, m->total, total);
+    count_text(m, (uint64_t)rate, speed);
     fprintf(stderr, "\r\x1b[K%s: %s", m->phase, done);
     if (m->total) {
         fprintf(stderr, " of %s", total);
@@ -119,6 +128,7 @@ static void library_tells(void *aux, const char *phase, uint64_t done, uint64_t 
     if (!of_library.phase || strcmp(of_library.phase, phase) != 0) {
         verb_progress_end();
         meter_begin(&of_library, phase, total);
+        of_library.things = total != 0; /* packs, objects; what has no end is counted in bytes */
     }
     of_library.total = total;
     meter_add(&of_library, done > of_library.done ? done - of_library.done : 0, 0);

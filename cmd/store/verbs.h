@@ -63,6 +63,7 @@ struct meter {
     uint64_t done, total, files; /* bytes */
     uint64_t began_ns, told_ns;
     bool shown;
+    bool things; /* done and total are no bytes */
 };
 void meter_begin(struct meter *m, const char *phase, uint64_t total);
 void meter_add(struct meter *m, uint64_t bytes, uint64_t files);

@@ -259,7 +259,10 @@ cg_err config_load(const struct store_io *io, struct config *c, struct cg_errbuf
         }
         first = first ? first : e;
     }
-    return first;
+    return first == CG_ENOENT ? cg_fail(eb, first,
+                                        "there is no store here: no file `config`; `store init` "
+                                        "makes one in an empty folder")
+                              : first;
 }
 
 cg_err config_save(const struct store_io *io, struct config *c, bool replace, struct cg_errbuf *eb)

@@ -18,9 +18,14 @@ static void forget_expired(struct store *s, struct state *next)
     next->leases = kept;
 }
 
-static uint64_t expiry(const struct store *s)
+/* A collector goes through the whole index without another look at the state. */
+static uint64_t expiry(const struct store *s, const struct state *next, bool collector)
 {
-    return s->env.wall_ns(s->env.ctx) + LEASE_MS * 1000000ull;
+    uint64_t ms = LEASE_MS;
+    for (size_t i = 0; collector && i < next->runs; i++) {
+        ms += next->run[i].entries / LEASE_ENTRIES_A_MS;
+    }
+    return s->env.wall_ns(s->env.ctx) + ms * 1000000;
 }
 
 static void give_numbers(struct state *next, struct lease_record *l)
@@ -51,7 +56,7 @@ cg_err lease_add(struct store *s, struct state *next, const char *holder, bool c
     *l = (struct lease_record){
         .fence = ++next->fence_next,
         .epoch = next->epoch,
-        .expires_ns = expiry(s),
+        .expires_ns = expiry(s, next, collector),
         .collector = collector,
     };
     snprintf(l->holder, sizeof l->holder, "%s", holder);
@@ -91,7 +96,7 @@ cg_err lease_check(struct store *s, struct state *next, uint64_t fence, struct l
                        "this writer's lease is over: it was away for more than %d s; start again",
                        LEASE_MS / 1000);
     }
-    l->expires_ns = expiry(s);
+    l->expires_ns = expiry(s, next, l->collector);
     *out = l;
     return CG_OK;
 }

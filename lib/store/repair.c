@@ -124,7 +124,8 @@ static cg_err examine_packs(struct repair *r, struct cg_errbuf *eb)
     }
     for (size_t i = 0; i < count && !e; i++) {
         tell(r->p, "packs", i, count);
-        e = examine_pack(r, ids[i], eb);
+        e = writer_renew(r->w, eb);
+        e = e ? e : examine_pack(r, ids[i], eb);
     }
     cg_free(ids);
     return e;
@@ -239,7 +240,8 @@ static cg_err make_places(struct repair *r, struct cg_errbuf *eb)
         struct part part = part_at(i, parts);
         tell(r->p, "index", i, parts);
         memtable_clear(&m);
-        e = places_of_part(r, &part, &m, eb);
+        e = writer_renew(r->w, eb);
+        e = e ? e : places_of_part(r, &part, &m, eb);
         e = e ? e : add_sorted(&m, out, eb);
     }
     memtable_fini(&m);
@@ -345,6 +347,7 @@ static cg_err find_nodes(struct repair *r, struct cg_errbuf *eb)
     }
     while (!e && w.count) {
         struct store_score score = w.todo[--w.count];
+        tell(r->p, "trees", r->nodes.count, r->nodes.count + w.count + 1);
         e = walk_node(&w, &score, eb);
     }
     if (r->nodes.count) {
@@ -415,7 +418,8 @@ static cg_err make_counts(struct repair *r, struct cg_errbuf *eb)
         struct part part = part_at(i, parts);
         tell(r->p, "counts", i, parts);
         memtable_clear(&m);
-        e = counts_of_part(r, &c, &part, &m, out, eb);
+        e = writer_renew(r->w, eb);
+        e = e ? e : counts_of_part(r, &c, &part, &m, out, eb);
     }
     cursor_close(&c);
     memtable_fini(&m);

@@ -455,7 +455,8 @@ cg_err state_dump(struct store *s, struct cg_str *out);
 
 enum {
     LEASE_MS = 5 * 60 * 1000,
-    LEASE_PACKS = 256, /* numbers given at once */
+    LEASE_ENTRIES_A_MS = 20, /* of the index, that a collector goes through on a slow machine */
+    LEASE_PACKS = 256,       /* numbers given at once */
     LEASE_RUNS = 256,
     LEASE_FEW = 16, /* so many left ask for more */
 };
@@ -582,7 +583,8 @@ struct store_writer {
     struct pack_record *pack;                        /* written, not yet in a state; pool->lock */
     size_t packs, packs_cap;
     struct store_counts counts;
-    cg_err failed; /* from the first failure on everything fails */
+    uint64_t bytes_committed; /* of counts.bytes_new */
+    cg_err failed;            /* from the first failure on everything fails */
 };
 cg_err writer_open(struct store *s, const char *holder, enum store_level level, bool collector,
                    struct store_writer **out, struct cg_errbuf *eb);
@@ -600,6 +602,8 @@ cg_err writer_edge(struct store_writer *w, const struct store_score *child, int3
  * file. */
 cg_err writer_run(struct store_writer *w, const struct memtable *m, enum run_kind kind,
                   struct run_record *rec, struct cg_errbuf *eb);
+/* The lease lasts; for work that neither puts nor commits. May read a newer state. */
+cg_err writer_renew(struct store_writer *w, struct cg_errbuf *eb);
 cg_err writer_run_id(struct store_writer *w, uint32_t *id, struct cg_errbuf *eb);
 /* For edits of the state: the writer's lease holds, its packs are in. */
 cg_err writer_enter(struct store_writer *w, struct state *next, enum store_commit how,

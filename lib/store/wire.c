@@ -28,6 +28,7 @@ enum {
     MESSAGE_BYTES_MAX = 8 << 20, /* a listing of a folder of many packs */
     PIECE_BYTES_MAX = 1 << 20,
     SERVED_FILES_MAX = 256,
+    ANSWER_MAX = 0xffff, /* no error has a larger number: what says so is no store's server */
 };
 
 static cg_err read_all(int fd, void *out, size_t len)
@@ -109,7 +110,7 @@ static cg_err ask(struct remote *r, struct cg_buf *b, struct cg_buf *reply)
     e = e ? e : receive(r->in, r->buf, &len);
     *reply = cg_buf_reader(r->buf, e ? 0 : len);
     uint32_t answer = cg_get_u32(reply);
-    return e ? e : reply->bad ? CG_EPROTO : answer;
+    return e ? e : reply->bad || answer > ANSWER_MAX ? CG_EPROTO : answer;
 }
 
 static cg_err end(struct remote *r, cg_err e)

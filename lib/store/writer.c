@@ -9,8 +9,10 @@
 #include <string.h>
 
 enum {
-    RENEW_OBJECTS = 256
-}; /* a writer that finds everything there writes no frames, and keeps its lease too */
+    RENEW_OBJECTS =
+        256, /* a writer that finds everything there writes no frames, and keeps its lease too */
+    COMMIT_BYTES = 256 << 20, /* so much, and no more, is put again by who was cut off */
+};
 
 static cg_err fail(struct store_writer *w, cg_err e)
 {
@@ -95,7 +97,7 @@ void store_writer_counts(const struct store_writer *w, struct store_counts *out)
     pool_unlock(w->pool);
 }
 
-static cg_err renew(struct store_writer *w, struct cg_errbuf *eb)
+cg_err writer_renew(struct store_writer *w, struct cg_errbuf *eb)
 {
     pool_lock(w->pool);
     struct lease_record now = {.pack_next = w->pack_next,
@@ -130,7 +132,7 @@ static cg_err submit(struct store_writer *w, enum store_object kind, struct cg_e
 {
     struct frame *f = w->open[kind];
     w->open[kind] = NULL;
-    cg_err e = renew(w, eb);
+    cg_err e = writer_renew(w, eb);
     if (e) {
         frame_free(f);
         return e;
@@ -206,8 +208,9 @@ cg_err writer_put(struct store_writer *w, enum store_object kind, const void *da
     if (w->failed) {
         return cg_fail(eb, w->failed, "this writer failed before");
     }
-    cg_err e = w->counts.objects % RENEW_OBJECTS == 0 ? renew(w, eb) : CG_OK;
-    if (!e && w->mem.count >= MEMTABLE_ENTRIES_MAX) {
+    cg_err e = w->counts.objects % RENEW_OBJECTS == 0 ? writer_renew(w, eb) : CG_OK;
+    bool much = w->counts.bytes_new - w->bytes_committed >= COMMIT_BYTES;
+    if (!e && (much || w->mem.count >= MEMTABLE_ENTRIES_MAX)) {
         e = store_commit(w, NULL, 0, STORE_GOES_ON, eb);
     }
     if (e) {
@@ -258,7 +261,7 @@ cg_err writer_flush(struct store_writer *w, struct cg_errbuf *eb)
 
 cg_err writer_run_id(struct store_writer *w, uint32_t *id, struct cg_errbuf *eb)
 {
-    cg_err e = renew(w, eb);
+    cg_err e = writer_renew(w, eb);
     if (!e) {
         cg_assert(w->run_next < w->run_end);
         *id = w->run_next++;
@@ -488,6 +491,7 @@ static cg_err commit(struct commit *c, struct cg_errbuf *eb)
         return fail(w, e);
     }
     memtable_clear(&w->mem);
+    w->bytes_committed = w->counts.bytes_new;
     w->leased = c->how != STORE_FINAL;
     return w->leased ? compact_if_many(w, eb) : CG_OK;
 }
