@@ -13,10 +13,12 @@
 #include <string.h>
 
 enum {
-    LIST_MEM = 8 << 10,   /* longer lists go to a file */
-    FELL_MAX = 88 << 10,  /* children in the table, before the node at hand is added */
-    BATCH_MAX = 16 << 10, /* nodes that are sorted by their place */
-    LISTS_FEW = 32,       /* of one kind; more are merged */
+    LIST_ENTRIES = 8 << 10, /* longer lists go to a file; the option list_entries */
+    /* Of a list's entries: children in the table, before the node at hand is added to it, and nodes
+     * that are sorted by their place. */
+    FELL_LISTS = 11,
+    BATCH_LISTS = 2,
+    LISTS_FEW = 32, /* of one kind; more are merged */
 };
 
 /* ---- lists: sorted entries, in memory or in a file ---- */
@@ -46,7 +48,7 @@ static cg_err list_to_file(struct list *l, struct cg_errbuf *eb)
 
 static cg_err list_add(struct list *l, const struct entry *entry, struct cg_errbuf *eb)
 {
-    cg_err e = !l->file && l->count == LIST_MEM ? list_to_file(l, eb) : CG_OK;
+    cg_err e = !l->file && l->count == l->c->list_entries ? list_to_file(l, eb) : CG_OK;
     if (e || l->file) {
         return e ? e : run_add(l->file, entry, eb);
     }
@@ -130,7 +132,7 @@ static cg_err gather(struct closure *c, uint8_t mark, struct cg_errbuf *eb)
         }
     }
     cg_err e = same ? CG_OK : CG_ENOMEM;
-    if (e || n < LISTS_FEW) {
+    if (e || (n < LISTS_FEW && n < c->list_entries)) {
         cg_free(same);
         return e;
     }
@@ -241,7 +243,7 @@ static cg_err expand_batch(struct closure *c, size_t nodes, struct cg_errbuf *eb
         struct cg_span bytes;
         e = store_get_at(c->s, &place, &n->score, &bytes, eb);
         e = e ? e : node_edges(bytes, fall, c);
-        e = e || c->fell.count < FELL_MAX ? e : list_fell(c, eb);
+        e = e || c->fell.count < FELL_LISTS * c->list_entries ? e : list_fell(c, eb);
     }
     c->expanded += nodes;
     tell(c->p, "following what is dead", c->expanded, c->dead);
@@ -258,7 +260,7 @@ static cg_err expand(struct closure *c, struct run *level, struct cg_errbuf *eb)
             c->node[nodes++] = (struct node_place){
                 .score = at.now.score, .pack = at.now.pack, .at = at.now.at, .slot = at.now.slot};
         }
-        if (nodes == BATCH_MAX) {
+        if (nodes == BATCH_LISTS * c->list_entries) {
             e = expand_batch(c, nodes, eb);
             nodes = 0;
         }
@@ -298,7 +300,8 @@ cg_err closure_find(struct closure *c, struct store *s, bool condemned_only,
     *c = (struct closure){.s = s, .condemned_only = condemned_only, .p = p};
     struct list dead = {.c = c, .mark = MARK_DEAD};
     size_t before = 0;
-    c->node = cg_alloc(BATCH_MAX * sizeof *c->node);
+    c->list_entries = s->o.list_entries ? s->o.list_entries : LIST_ENTRIES;
+    c->node = cg_alloc(BATCH_LISTS * c->list_entries * sizeof *c->node);
     cg_err e = !c->node         ? CG_ENOMEM
                : condemned_only ? condemned_seeds(c, &dead, eb)
                                 : seeds(c, &dead, eb);

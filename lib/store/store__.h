@@ -658,6 +658,7 @@ struct closure {
     struct run **run;     /* lists: what fell, and what is dead, by their marks */
     size_t runs, runs_cap;
     struct node_place *node;
+    size_t list_entries;
     uint64_t dead, bytes /* before compression */, expanded;
 };
 /* The index that s has open does not change until closure_fini. */

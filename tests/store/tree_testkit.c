@@ -10,7 +10,8 @@ static const struct store_secret secret = {.kind = STORE_PASSPHRASE, .text = "te
 
 struct store_options kit_options(void)
 {
-    return (struct store_options){.cache_pages = 64, .cache_frames = 4, .scrypt_log_n = 1};
+    return (struct store_options){
+        .cache_pages = 64, .cache_frames = 4, .list_entries = 3, .scrypt_log_n = 1};
 }
 
 cg_err kit_init(const struct store_io *io)
