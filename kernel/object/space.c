@@ -142,8 +142,11 @@ bool table_end(uint32_t table)
             }
             /*@ assert mapped: s_table[s] == table && s_entry[s] == e; */
             space_unmap(s);
+            /*@ assert before: \forall integer r;
+                    (table + 1) * 512 <= r < (table + 1) * 512 + e ==> phys[r] == NIL; */
             done++;
         }
+        /*@ assert cleared: phys[(table + 1) * 512 + e] == NIL; */
     }
     /*@ assert unmapped: \forall integer s; is_slot(s) ==> s_table[s] != table; */
     if (f_state[table] == F_SPACE) {
