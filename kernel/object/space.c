@@ -120,6 +120,22 @@ void table_init(uint32_t table, uint32_t level)
     }
 }
 
+/* Unmaps s, which is mapped at an entry of the table before which all are free. */
+/*@ MAPS(requires)
+    requires is_table(table) && is_slot(s) && s_table[s] == table && s_entry[s] == e;
+    requires \forall integer r; (table + 1) * 512 <= r < (table + 1) * 512 + e ==> phys[r] == NIL;
+    assigns phys[table * 512 .. table * 512 + 1023], s_table[s], s_entry[s];
+    MAPS(ensures)
+    ensures s_table[s] == NIL && s_entry[s] == 0;
+    ensures \forall integer r; (table + 1) * 512 <= r <= (table + 1) * 512 + e ==>
+        phys[r] == NIL; */
+static void unmap_next(uint32_t table, uint32_t e, uint32_t s)
+{
+    (void)table;
+    (void)e;
+    space_unmap(s);
+}
+
 bool table_end(uint32_t table)
 {
     uint32_t entries = space_entries(table);
@@ -141,12 +157,9 @@ bool table_end(uint32_t table)
                 return false;
             }
             /*@ assert mapped: s_table[s] == table && s_entry[s] == e; */
-            space_unmap(s);
-            /*@ assert before: \forall integer r;
-                    (table + 1) * 512 <= r < (table + 1) * 512 + e ==> phys[r] == NIL; */
+            unmap_next(table, e, s);
             done++;
         }
-        /*@ assert cleared: phys[(table + 1) * 512 + e] == NIL; */
     }
     /*@ assert unmapped: \forall integer s; is_slot(s) ==> s_table[s] != table; */
     if (f_state[table] == F_SPACE) {
