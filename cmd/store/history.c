@@ -1,6 +1,10 @@
 /* store snap, drop, keep: the list of snapshots and what goes from it. */
 #include "verbs.h"
 
+#include <cognu/active.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,8 +47,34 @@ int snap_list(struct store *s, const char *line)
     return 0;
 }
 
+/* A snapshot of the active tree that is mounted at a place: its server takes it. */
+static int snap_mounted(const char *line, const char *place)
+{
+    char path[PATH_MAX], text[STORE_NAME_BYTES_MAX + 8];
+    int n = snprintf(text, sizeof text, "snap %s\n", line);
+    snprintf(path, sizeof path, "%s/ctl", place);
+    if (n >= (int)sizeof text || strpbrk(line, " \t\n'")) {
+        cmd_fail("%s: no name of a snapshot", line);
+    }
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    if (fd < 0) {
+        cmd_fail("%s: %s; is the store mounted there, with --active?", path, strerror(errno));
+    }
+    bool failed = write(fd, text, (size_t)n) != n;
+    failed = failed || fsync(fd) != 0; /* a write is answered before it is done */
+    int err = errno;
+    failed = close(fd) != 0 || failed;
+    if (failed) {
+        cmd_fail("%s: %s", path, strerror(err));
+    }
+    return 0;
+}
+
 int verb_snap(int argc, char **argv)
 {
+    if (argc == 2) {
+        return snap_mounted(argv[0], argv[1]);
+    }
     return snap_list(verb_store(true), argc ? argv[0] : NULL);
 }
 
@@ -89,6 +119,11 @@ int verb_drop(int argc, char **argv)
             cmd_fail(
                 "%s: no such snapshot; a full name NAME@DATE is needed, `store snap` lists them",
                 argv[i]);
+        }
+        if (strcmp(argv[i], ACTIVE_REF) == 0 && !opt.force) {
+            cmd_fail("%s is no snapshot but the tree that is mounted with --active; --force drops "
+                     "it with all that is in it",
+                     argv[i]);
         }
     }
     drop_refs(s, refs, (size_t)argc);

@@ -13,11 +13,12 @@ static const struct cmd cmd = {
     .name = "store",
     .usage = "[-s STORE] init | put NAME PATH... | get SNAPSHOT[:PATH] DEST\n"
              "[-s STORE] ls [SNAPSHOT[:PATH]] | cat SNAPSHOT:PATH | find PATTERN [SNAPSHOT]\n"
-             "[-s STORE] snap [NAME] | drop SNAPSHOT... | keep [NAME] | collect\n"
+             "[-s STORE] snap [NAME [MOUNTED]] | drop SNAPSHOT... | keep [NAME] | collect\n"
              "[-s STORE] check | scrub | repair | parity [N] | copy TO [SNAPSHOT...] | stats\n"
              "[-s STORE] passphrase | dump WHAT | serve\n"
              "[-s STORE] with SNAPSHOT[:PATH] PLACE [--] COMMAND...\n"
-             "[-s STORE] mount DIR | history PATH [NAME] | diff SNAPSHOT[:PATH] SNAPSHOT[:PATH]",
+             "[-s STORE] mount [--active] DIR | history PATH [NAME] | diff SNAPSHOT[:PATH] "
+             "SNAPSHOT[:PATH]",
     .about = "snapshots of trees in a content-addressed, encrypted store",
 };
 
@@ -36,7 +37,7 @@ static const struct verb verbs[] = {
     {"ls", verb_ls, 0, 1},
     {"cat", verb_cat, 1, 1},
     {"find", verb_find, 1, 2},
-    {"snap", verb_snap, 0, 1},
+    {"snap", verb_snap, 0, 2},
     {"drop", verb_drop, 1, 1 << 20},
     {"keep", verb_keep, 0, 1},
     {"collect", verb_collect, 0, 0},
@@ -79,6 +80,7 @@ enum {
     O_DATA,
     O_HELP,
     O_CURSOR,
+    O_ACTIVE,
     O_EXCLUDE_FROM,
     O_FORCE,
 };
@@ -114,6 +116,7 @@ static const struct option longs[] = {
     {"force", 0, 0, O_FORCE},
     {"help", 0, 0, O_HELP},
     {"cursor", 1, 0, O_CURSOR},
+    {"active", 0, 0, O_ACTIVE},
     {0},
 };
 
@@ -225,6 +228,9 @@ static void take_option(int o)
         break;
     case O_BUDGET:
         opt.budget = number(optarg, true);
+        break;
+    case O_ACTIVE:
+        opt.active = true;
         break;
     case O_CURSOR:
         opt.at_cursor = number(optarg, false);

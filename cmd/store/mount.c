@@ -17,7 +17,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { START_MS = 10000, LOOK_MS = 20, PATH_BYTES = 512 };
+enum {
+    START_MS = 10000,
+    RECOVER_MS = 30 * 60 * 1000, /* an active tree first takes in what a crash left */
+    LOOK_MS = 20,
+    PATH_BYTES = 512
+};
 
 static volatile sig_atomic_t interrupted;
 
@@ -98,6 +103,8 @@ static pid_t start_server(const char *socket)
                     fd,
                     (char[]){"--socket"},
                     cg_strdup(socket),
+                    opt.active ? (char[]){"--active"} : NULL,
+                    (char[]){"yes"},
                     NULL};
     pid_t pid = spawn("cognu-storefs", argv);
     cg_free(argv[2]);
@@ -116,7 +123,8 @@ static pid_t start_server(const char *socket)
 static bool wait_for_socket(const char *socket, pid_t *server)
 {
     struct stat st;
-    for (int ms = 0; ms < START_MS && !interrupted && !ended(server); ms += LOOK_MS) {
+    int max = opt.active ? RECOVER_MS : START_MS;
+    for (int ms = 0; ms < max && !interrupted && !ended(server); ms += LOOK_MS) {
         if (stat(socket, &st) == 0 && S_ISSOCK(st.st_mode)) {
             return true;
         }

@@ -16,7 +16,7 @@ struct options {
     const char *passphrase_file; /* --passphrase-file */
     const char *recovery_file;   /* --recovery-file */
     enum store_level level;      /* --fast, --small */
-    bool dry_run, json, quiet, one_fs, devices, append_only, data, force;
+    bool dry_run, json, quiet, one_fs, devices, append_only, data, force, active;
     bool listing; /* -l */
     const char *exclude[EXCLUDES_MAX];
     uint32_t excludes;

@@ -151,6 +151,7 @@ struct active_stats {
     uint64_t nodes, idle;               /* in memory; of them unused */
     uint64_t records, journal_bytes;    /* not in packs */
     uint64_t commits, segment, changed; /* changed: records since the last freeze */
+    uint64_t segments;                  /* of the journal; 1: nothing waits for a commit */
 };
 void active_stats(const struct active *t, struct active_stats *out);
 

@@ -352,7 +352,8 @@ void active_stats(const struct active *t, struct active_stats *out)
                                  .records = t->records + t->frozen_records,
                                  .changed = t->records,
                                  .commits = t->commits,
-                                 .segment = t->gen};
+                                 .segment = t->gen,
+                                 .segments = t->segs};
     for (size_t i = 0; i < t->segs; i++) {
         out->journal_bytes += store_journal_bytes(t->seg[i].j);
     }

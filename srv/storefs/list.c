@@ -1,6 +1,6 @@
 /* Listings of storefs. A cookie counts entries. Below a snapshot the order never changes, and a
  * listing that goes on where it stopped, as nearly all do, goes on for nothing. */
-#include "node.h"
+#include "live.h"
 
 #include <string.h>
 #include <sys/stat.h>
@@ -21,21 +21,21 @@ static bool add(struct ninep_req *r, uint64_t cookie, struct cg_span name, struc
 
 static cg_err list_root(struct ninep_req *r, struct node *root)
 {
-    static const struct {
-        const char *name;
-        enum node_kind kind;
-    } fixed[] = {{"snap", NODE_SNAPS}, {"score", NODE_SCORES}, {"stats", NODE_STATS}};
+    static const char *const fixed[] = {"snap", "score", "stats", "active", "ctl"};
     uint64_t i = r->t.readdir.cookie;
     for (; i < CG_COUNT(fixed); i++) {
         struct node *n;
         struct ninep_attr a;
-        cg_err e = node_new(root->fs, fixed[i].kind, &n);
+        cg_err e = node_child(root, cg_span_of(fixed[i]), &n, NULL);
+        if (e == CG_ENOENT) {
+            continue; /* no active tree is served */
+        }
         if (e) {
             return e;
         }
         node_own_attr(r->fid, n, &a);
         node_put(n);
-        if (!add(r, i + 1, cg_span_of(fixed[i].name), &a, (struct cg_span){0})) {
+        if (!add(r, i + 1, cg_span_of(fixed[i]), &a, (struct cg_span){0})) {
             break;
         }
     }
@@ -53,6 +53,9 @@ static cg_err list_snaps(struct ninep_req *r, struct node *snaps)
         struct node *n;
         struct ninep_attr a;
         store_ref_at(s, (uint32_t)i, &ref);
+        if (strcmp(ref.name, ACTIVE_REF) == 0) {
+            continue;
+        }
         e = node_of_score(snaps->fs, &ref.score, &n, &r->eb);
         if (e) {
             break;
@@ -161,6 +164,10 @@ void storefs_readdir(struct ninep_req *r)
     case NODE_ENTRY:
         e = list_entries(r, d);
         break;
+    case NODE_LIVE:
+        e = live_readdir(r, d);
+        break;
+    case NODE_CTL:
     case NODE_SCORES: /* any score may be named: none is listed */
     case NODE_STATS:
         r->r.readdir.eof = 1;

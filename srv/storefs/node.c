@@ -1,5 +1,5 @@
 /* Nodes of storefs: identities, attributes, rights, and the way down by name. */
-#include "node.h"
+#include "live.h"
 
 #include <openssl/evp.h>
 #include <string.h>
@@ -21,15 +21,19 @@ struct node *node_of(const struct ninep_fid *fid)
 
 cg_err node_new(struct storefs *fs, enum node_kind kind, struct node **out)
 {
-    static const uint32_t modes[] = {
-        [NODE_ROOT] = 0555, [NODE_SNAPS] = 0555, [NODE_SCORES] = 0500, [NODE_STATS] = 0400};
+    static const uint32_t modes[] = {[NODE_ROOT] = 0555,
+                                     [NODE_SNAPS] = 0555,
+                                     [NODE_SCORES] = 0500,
+                                     [NODE_STATS] = 0400,
+                                     [NODE_CTL] = 0600};
     struct node *n = cg_zalloc(sizeof *n);
     if (!n) {
         return CG_ENOMEM;
     }
     *n = (struct node){.fs = fs, .kind = kind, .refs = 1, .file = kind};
-    if (kind != NODE_ENTRY) {
-        n->entry = (struct store_entry){.kind = kind == NODE_STATS ? STORE_FILE : STORE_DIR,
+    if (kind != NODE_ENTRY && kind != NODE_LIVE) {
+        bool file = kind == NODE_STATS || kind == NODE_CTL;
+        n->entry = (struct store_entry){.kind = file ? STORE_FILE : STORE_DIR,
                                         .mode = modes[kind],
                                         .nlink = 1,
                                         .uid = (uint32_t)fs->owner};
@@ -45,6 +49,11 @@ void node_put(struct node *n)
         n->fs->nodes--;
         store_dir_close(n->dir);
         cg_str_fini(&n->keep);
+        cg_str_fini(&n->seen[0]);
+        cg_str_fini(&n->seen[1]);
+        if (n->live) {
+            active_put(n->fs->active, n->live);
+        }
         cg_free(n);
     }
 }
@@ -59,6 +68,11 @@ void node_set(struct ninep_fid *fid, struct node *n)
 
 bool node_is_dir(const struct node *n)
 {
+    struct active_attr a;
+    if (n->kind == NODE_LIVE) {
+        active_stat(n->live, &a);
+        return a.kind == STORE_DIR;
+    }
     return n->entry.kind == STORE_DIR;
 }
 
@@ -76,6 +90,11 @@ static uint64_t digest(const void *a, size_t a_len, const void *b, size_t b_len)
     EVP_MD_CTX_free(c);
     memcpy(&number, out, sizeof number);
     return number < FILE_FIXED ? number + FILE_FIXED : number;
+}
+
+uint64_t node_digest(const void *data, size_t len)
+{
+    return digest(data, len, "", 0);
 }
 
 /* Names of one file (nlink above 1) have one number, by the number that it had at its source and
@@ -105,9 +124,14 @@ void node_id(const struct storefs *fs, uint64_t top, uint64_t parent, const stru
 
 void node_own_id(const struct node *n, struct ninep_xqid *id)
 {
-    uint32_t type = n->kind == NODE_ENTRY   ? 0
-                    : n->kind == NODE_STATS ? NINEP_QTYPE_SYNTHETIC | NINEP_QTYPE_NOCACHE
-                                            : NINEP_QTYPE_NOCACHE;
+    bool made = n->kind == NODE_STATS || n->kind == NODE_CTL;
+    uint32_t type = n->kind == NODE_ENTRY ? 0
+                    : made                ? NINEP_QTYPE_SYNTHETIC | NINEP_QTYPE_NOCACHE
+                                          : NINEP_QTYPE_NOCACHE;
+    if (n->kind == NODE_LIVE) {
+        live_id(n, id);
+        return;
+    }
     set_id(n->fs, n->file, type, id);
 }
 
@@ -158,13 +182,24 @@ void node_attr(const struct ninep_fid *fid, const struct storefs *fs, const stru
 void node_own_attr(const struct ninep_fid *fid, const struct node *n, struct ninep_attr *out)
 {
     struct ninep_xqid id;
+    if (n->kind == NODE_LIVE) {
+        live_attr(fid, n, out);
+        return;
+    }
     node_own_id(n, &id);
     node_attr(fid, n->fs, &id, &n->entry, out);
+    out->rights |= n->kind == NODE_CTL && live_admin(fid, n->fs) ? NINEP_RIGHTS_WRITE : 0;
 }
 
 cg_err node_may(const struct ninep_fid *fid, const struct node *n, uint8_t rights,
                 struct cg_errbuf *eb)
 {
+    if (n->kind == NODE_LIVE) {
+        return live_may(fid, n, rights, eb);
+    }
+    if (n->kind == NODE_CTL && live_admin(fid, n->fs)) {
+        return CG_OK;
+    }
     if (rights & NINEP_RIGHTS_WRITE) {
         return cg_fail(eb, CG_EROFS, "what is in a store does not change");
     }
@@ -220,6 +255,12 @@ static cg_err no_name(struct cg_span name, struct cg_errbuf *eb)
 static cg_err child_of_root(struct storefs *fs, struct cg_span name, struct node **out,
                             struct cg_errbuf *eb)
 {
+    if (fs->active && cg_span_is(name, "active")) {
+        return live_node(fs, active_get(active_root(fs->active)), out);
+    }
+    if (fs->active && cg_span_is(name, "ctl")) {
+        return node_new(fs, NODE_CTL, out);
+    }
     if (cg_span_is(name, "snap")) {
         return node_new(fs, NODE_SNAPS, out);
     }
@@ -239,6 +280,7 @@ static cg_err child_of_snaps(struct storefs *fs, struct cg_span name, struct nod
     }
     cg_err e = store_refresh(fs->store, eb);
     e = e ? e : store_ref_find(fs->store, word, &ref);
+    e = !e && strcmp(ref.name, ACTIVE_REF) == 0 ? CG_ENOENT : e; /* no snapshot */
     if (e == CG_ENOENT) {
         return cg_fail(eb, e, "%s: no such snapshot, and none of such a line or date", word);
     }
@@ -285,6 +327,9 @@ cg_err node_child(struct node *dir, struct cg_span name, struct node **out, stru
         return child_of_snaps(dir->fs, name, out, eb);
     case NODE_SCORES:
         return child_of_scores(dir->fs, name, out, eb);
+    case NODE_LIVE:
+        return live_child(dir, name, out, eb);
+    case NODE_CTL:
     case NODE_STATS:
     case NODE_ENTRY:
         break;

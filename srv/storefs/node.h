@@ -7,12 +7,27 @@
 
 #include "storefs.h"
 
-enum node_kind { NODE_ROOT = 1, NODE_SNAPS, NODE_SCORES, NODE_STATS, NODE_ENTRY };
+enum node_kind {
+    NODE_ROOT = 1,
+    NODE_SNAPS,
+    NODE_SCORES,
+    NODE_STATS,
+    NODE_CTL,
+    NODE_ENTRY, /* of a snapshot */
+    NODE_LIVE,  /* of the active tree */
+};
+
+struct waiter;
 
 struct storefs {
     struct store *store;
     uint64_t owner, volume, nodes;
-    uint8_t *scratch; /* NINEP_INLINE_BYTES_MAX: contents on their way into a listing */
+    uint8_t *scratch;      /* NINEP_INLINE_BYTES_MAX: contents on their way into a listing */
+    struct active *active; /* NULL: snapshots alone are served */
+    struct storefs_live live;
+    struct active_job *job;                  /* under way */
+    struct waiter *served, *waiting;         /* whose job that is; who comes next */
+    uint64_t now_s, renew_s, due_s, retry_s; /* of the monotonic clock */
 };
 
 struct node {
@@ -22,9 +37,11 @@ struct node {
     uint64_t file;
     uint64_t top; /* the snapshot's own number: names of one file are found by it */
     struct store_entry entry;
-    struct cg_str keep;    /* what entry borrows; of stats the text, once it was read */
-    struct store_dir *dir; /* a listing that will go on: */
-    uint64_t at;           /* entries that it has given */
+    struct cg_str keep;       /* what entry borrows; of stats the text, once it was read */
+    struct store_dir *dir;    /* a listing that will go on: */
+    uint64_t at;              /* entries that it has given */
+    struct active_node *live; /* held */
+    struct cg_str seen[2];    /* names that the last replies of a listing gave (live.c) */
 };
 
 struct node *node_of(const struct ninep_fid *fid);
@@ -33,6 +50,7 @@ void node_put(struct node *n);
 void node_set(struct ninep_fid *fid, struct node *n); /* takes n; the fid's former node is let go */
 bool node_is_dir(const struct node *n);
 
+uint64_t node_digest(const void *data, size_t len);
 /* The identity and attributes of an entry below the directory number parent. */
 void node_id(const struct storefs *fs, uint64_t top, uint64_t parent, const struct store_entry *e,
              struct ninep_xqid *id);

@@ -1,6 +1,6 @@
 /* The file system as a whole: its life, attach and walks, reading, and the table of callbacks.
  * Requests are answered at once: one that reads from the disk holds up the others for so long. */
-#include "node.h"
+#include "live.h"
 
 #include <string.h>
 #include <sys/stat.h>
@@ -17,7 +17,7 @@ cg_err storefs_new(struct store *s, uint64_t owner, struct storefs **out, struct
         cg_free(scratch);
         return cg_fail(eb, CG_ENOMEM, "no memory for a file server");
     }
-    *fs = (struct storefs){.store = s, .owner = owner, .scratch = scratch};
+    *fs = (struct storefs){.store = s, .owner = owner, .scratch = scratch, .due_s = UINT64_MAX};
     store_id(s, id);
     memcpy(&fs->volume, id, sizeof fs->volume);
     *out = fs;
@@ -31,17 +31,27 @@ void storefs_free(struct storefs *fs)
     cg_free(fs);
 }
 
+void storefs_serve_active(struct storefs *fs, struct active *t, const struct storefs_live *live)
+{
+    fs->active = t;
+    fs->live = live ? *live : (struct storefs_live){0};
+}
+
 /* ---- coming in, and going down ---- */
 
 static void attach(struct ninep_req *r)
 {
     struct storefs *fs = r->server_aux;
     struct node *root;
-    if (r->t.attach.tree.len > 0 && !cg_span_is(r->t.attach.tree, "storefs")) {
-        ninep_respond(r, cg_fail(&r->eb, CG_ENOENT, "storefs has one tree: '' or 'storefs'"));
+    bool live = fs->active && cg_span_is(r->t.attach.tree, "active");
+    if (r->t.attach.tree.len > 0 && !cg_span_is(r->t.attach.tree, "storefs") && !live) {
+        ninep_respond(r, cg_fail(&r->eb, CG_ENOENT,
+                                 "the trees of storefs: '' or 'storefs', and "
+                                 "'active' where it is served"));
         return;
     }
-    cg_err e = node_new(fs, NODE_ROOT, &root);
+    cg_err e = live ? live_node(fs, active_get(active_root(fs->active)), &root)
+                    : node_new(fs, NODE_ROOT, &root);
     if (e == CG_OK) {
         node_set(r->fid, root);
         node_own_attr(r->fid, root, &r->r.attach.attr);
@@ -128,9 +138,11 @@ static cg_err may_open(const struct ninep_req *r, const struct node *n, struct c
 static void open_file(struct ninep_req *r)
 {
     struct node *n = node_of(r->fid);
-    cg_err e = may_open(r, n, &r->eb);
+    cg_err e = n->kind == NODE_LIVE ? live_open(r, n, r->t.open.flags) : may_open(r, n, &r->eb);
     if (e == CG_OK && n->kind == NODE_STATS) {
         e = make_stats(n, &r->eb);
+    } else if (e == CG_OK && n->kind == NODE_CTL) {
+        e = ctl_text(n->fs, &n->keep);
     }
     node_own_attr(r->fid, n, &r->r.open.attr);
     ninep_respond(r, e);
@@ -139,7 +151,10 @@ static void open_file(struct ninep_req *r)
 static cg_err read_at(struct node *n, uint64_t at, void *out, size_t len, size_t *got,
                       struct cg_errbuf *eb)
 {
-    if (n->kind != NODE_STATS) {
+    if (n->kind == NODE_LIVE) {
+        return active_read(n->fs->active, n->live, at, out, len, got, eb);
+    }
+    if (n->kind == NODE_ENTRY) {
         return store_read(n->fs->store, &n->entry, at, out, len, got, eb);
     }
     *got = at < n->keep.len ? n->keep.len - at : 0;
@@ -148,10 +163,29 @@ static cg_err read_at(struct node *n, uint64_t at, void *out, size_t len, size_t
     return CG_OK;
 }
 
+static uint64_t size_of(const struct node *n)
+{
+    struct active_attr a;
+    if (n->kind == NODE_LIVE) {
+        active_stat(n->live, &a);
+        return a.size;
+    }
+    return n->kind == NODE_ENTRY ? n->entry.size : n->keep.len;
+}
+
+static bool is_file(const struct node *n)
+{
+    struct active_attr a = {.kind = n->entry.kind};
+    if (n->kind == NODE_LIVE) {
+        active_stat(n->live, &a);
+    }
+    return (n->kind == NODE_LIVE || n->kind == NODE_ENTRY) && a.kind == STORE_FILE;
+}
+
 static void read_file(struct ninep_req *r)
 {
     struct node *n = node_of(r->fid);
-    uint64_t size = n->kind == NODE_STATS ? n->keep.len : n->entry.size;
+    uint64_t size = size_of(n);
     size_t got = 0, len = r->t.read.count < r->data_cap ? r->t.read.count : r->data_cap;
     cg_err e = node_is_dir(n) ? cg_fail(&r->eb, CG_EISDIR, "a directory is listed, not read")
                               : read_at(n, r->t.read.offset, r->data, len, &got, &r->eb);
@@ -165,11 +199,10 @@ static cg_err slurp(struct ninep_fid *fid, uint8_t *data, uint32_t cap, uint32_t
     struct node *n = node_of(fid);
     size_t got = 0;
     *len = UINT32_MAX;
-    if (n->kind != NODE_ENTRY || n->entry.kind != STORE_FILE || n->entry.size > cap ||
-        node_may(fid, n, NINEP_RIGHTS_READ, NULL) != CG_OK) {
+    if (!is_file(n) || size_of(n) > cap || node_may(fid, n, NINEP_RIGHTS_READ, NULL) != CG_OK) {
         return CG_OK;
     }
-    cg_err e = read_at(n, 0, data, n->entry.size, &got, NULL);
+    cg_err e = read_at(n, 0, data, size_of(n), &got, NULL);
     *len = e == CG_OK ? (uint32_t)got : UINT32_MAX;
     return CG_OK; /* a read will tell what is wrong */
 }
@@ -183,8 +216,13 @@ static void getattr(struct ninep_req *r)
 static void readlink_file(struct ninep_req *r)
 {
     struct node *n = node_of(r->fid);
-    bool link = n->entry.kind == STORE_SYMLINK;
+    struct active_attr a = {.kind = n->entry.kind};
     r->r.readlink.target = n->entry.data;
+    if (n->kind == NODE_LIVE) {
+        active_stat(n->live, &a);
+        r->r.readlink.target = active_target(n->live);
+    }
+    bool link = a.kind == STORE_SYMLINK;
     ninep_respond(r, link ? CG_OK : cg_fail(&r->eb, CG_EINVAL, "not a symbolic link"));
 }
 
@@ -198,6 +236,8 @@ static void statfs(struct ninep_req *r)
                                          .bsize = UNIT,
                                          .blocks = st.space_total / UNIT,
                                          .bfree = st.space_free / UNIT,
+                                         .bavail = fs->active ? st.space_free / UNIT : 0,
+                                         .ffree = fs->active ? st.space_free / UNIT : 0,
                                          .files = st.entries,
                                          .fsid = fs->volume,
                                          .namelen = STORE_NAME_BYTES_MAX};
@@ -210,7 +250,8 @@ static void statfs(struct ninep_req *r)
 static cg_err find_xattr(const struct node *n, struct cg_span wanted, uint8_t *out, uint32_t max,
                          uint32_t *size)
 {
-    struct cg_span rest = n->entry.xattrs, name, value;
+    struct cg_span rest = n->kind == NODE_LIVE ? active_xattrs(n->live) : n->entry.xattrs;
+    struct cg_span name, value;
     bool bad = false;
     *size = 0;
     while (store_xattr_next(&rest, &name, &value, &bad)) {
@@ -249,11 +290,66 @@ static void xattrget(struct ninep_req *r)
     ninep_respond(r, e);
 }
 
-/* ---- everything else would change something ---- */
+/* ---- what changes something: the active tree, and its commands ---- */
 
 static void refuse(struct ninep_req *r)
 {
     ninep_respond(r, cg_fail(&r->eb, CG_EROFS, "what is in a store does not change"));
+}
+
+static void write_file(struct ninep_req *r)
+{
+    switch (node_of(r->fid)->kind) {
+    case NODE_LIVE:
+        live_write(r);
+        break;
+    case NODE_CTL:
+        ctl_write(r);
+        break;
+    default:
+        refuse(r);
+    }
+}
+
+static void setattr(struct ninep_req *r)
+{
+    struct node *n = node_of(r->fid);
+    if (n->kind == NODE_CTL && r->t.setattr.valid == NINEP_SETATTR_SIZE) {
+        node_own_attr(r->fid, n, &r->r.setattr.attr); /* a shell truncates before it writes */
+        ninep_respond(r, CG_OK);
+    } else if (n->kind == NODE_LIVE) {
+        live_setattr(r);
+    } else {
+        refuse(r);
+    }
+}
+
+static void xattrset(struct ninep_req *r)
+{
+    (node_of(r->fid)->kind == NODE_LIVE ? live_xattrset : refuse)(r);
+}
+
+static void allocate(struct ninep_req *r)
+{
+    (node_of(r->fid)->kind == NODE_LIVE ? live_allocate : refuse)(r);
+}
+
+static void seek(struct ninep_req *r)
+{
+    if (node_of(r->fid)->kind == NODE_LIVE) {
+        live_seek(r);
+    } else {
+        ninep_respond(r, CG_ENOSYS);
+    }
+}
+
+static void fsync_file(struct ninep_req *r)
+{
+    if (node_of(r->fid)->kind == NODE_LIVE) {
+        live_fsync(r);
+    } else {
+        ninep_respond(r, CG_OK); /* nothing of it was ever only in memory */
+    }
 }
 
 const struct ninep_ops storefs_ops = {
@@ -264,20 +360,23 @@ const struct ninep_ops storefs_ops = {
     .clunk = clunk,
     .open = open_file,
     .slurp = slurp,
-    .create = refuse,
+    .create = live_create,
     .read = read_file,
-    .write = refuse,
+    .write = write_file,
     .readdir = storefs_readdir,
-    .remove = refuse,
-    .rename = refuse,
-    .link = refuse,
+    .remove = live_remove,
+    .rename = live_rename,
+    .link = live_link,
     .getattr = getattr,
-    .setattr = refuse,
+    .setattr = setattr,
     .readlink = readlink_file,
+    .fsync = fsync_file,
     .statfs = statfs,
     .xattrget = xattrget,
-    .xattrset = refuse,
-    .put = refuse,
-    .allocate = refuse,
-    .copy = refuse,
+    .xattrset = xattrset,
+    .put = live_put,
+    .allocate = allocate,
+    .seek = seek,
+    .copy = live_copy,
+    .cancel = ctl_cancel,
 };

@@ -16,7 +16,8 @@ enum { RIG_WAIT_MS = 20000, RIG_CLIENTS_MAX = 4, RIG_EVENTS_MAX = 8192, RIG_NAME
 /* How to have a file server with one writable tree. */
 struct rig_kind {
     const char *name;
-    bool host; /* a real file system stands behind it */
+    bool host;       /* a real file system stands behind it */
+    bool unreserved; /* allocating a range gives it no space of its own */
     /* bytes: the least that fits; 0: plenty. Gives ops and aux; where is hostfs's directory. */
     void (*start)(uv_loop_t *loop, uint64_t bytes, const struct ninep_ops **ops, void **aux,
                   char where[256]);

@@ -1,0 +1,202 @@
+/* See worker.h. One job at a time; the loop may wait for it, then the pool's answer comes late and
+ * finds its task taken. */
+#include "worker.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { TICK_MS = 1000 };
+
+struct task {
+    uv_work_t req;
+    struct worker *w;
+    struct active_job *job;
+    bool ran;   /* worker.lock */
+    bool taken; /* the loop has waited for it */
+};
+struct worker {
+    uv_loop_t *loop;
+    uv_timer_t timer;
+    uv_mutex_t lock;
+    uv_cond_t ran;
+    struct storefs *fs;
+    struct task *task; /* under way */
+    uint32_t tasks;    /* whose answer is still to come */
+    bool closed;
+};
+
+static void run_task(uv_work_t *req)
+{
+    struct task *t = CG_CONTAINER(req, struct task, req);
+    active_job_run(t->job);
+    uv_mutex_lock(&t->w->lock);
+    t->ran = true;
+    uv_cond_signal(&t->w->ran);
+    uv_mutex_unlock(&t->w->lock);
+}
+
+static void take(struct worker *w, struct task *t)
+{
+    t->taken = true;
+    w->task = NULL;
+    storefs_job_done(w->fs, t->job);
+}
+
+static void after_task(uv_work_t *req, int status)
+{
+    struct task *t = CG_CONTAINER(req, struct task, req);
+    struct worker *w = t->w;
+    (void)status;
+    if (!t->taken) {
+        take(w, t);
+    }
+    w->tasks--;
+    cg_free(t);
+}
+
+static void start(void *aux, struct active_job *j)
+{
+    struct worker *w = aux;
+    struct task *t = cg_zalloc(sizeof *t);
+    if (!t) { /* no thread then */
+        active_job_run(j);
+        storefs_job_done(w->fs, j);
+        return;
+    }
+    t->w = w;
+    t->job = j;
+    w->task = t;
+    w->tasks++;
+    int rc = uv_queue_work(w->loop, &t->req, run_task, after_task);
+    cg_assert(rc == 0);
+}
+
+static void wait_for(void *aux)
+{
+    struct worker *w = aux;
+    struct task *t = w->task;
+    if (!t) {
+        return;
+    }
+    uv_mutex_lock(&w->lock);
+    while (!t->ran) {
+        uv_cond_wait(&w->ran, &w->lock);
+    }
+    uv_mutex_unlock(&w->lock);
+    take(w, t);
+}
+
+static void on_tick(uv_timer_t *h)
+{
+    struct worker *w = CG_CONTAINER(h, struct worker, timer);
+    storefs_tick(w->fs, cg_env_real.now_ns(NULL) / 1000000000u);
+}
+
+cg_err worker_new(uv_loop_t *loop, struct worker **out, struct storefs_live *live)
+{
+    struct worker *w = cg_zalloc(sizeof *w);
+    if (!w) {
+        return CG_ENOMEM;
+    }
+    w->loop = loop;
+    if (uv_mutex_init(&w->lock) != 0 || uv_cond_init(&w->ran) != 0 ||
+        uv_timer_init(loop, &w->timer) != 0) {
+        cg_free(w);
+        return CG_ENOMEM;
+    }
+    *live = (struct storefs_live){.start = start, .wait = wait_for, .aux = w};
+    *out = w;
+    return CG_OK;
+}
+
+void worker_start(struct worker *w, struct storefs *fs)
+{
+    w->fs = fs;
+    on_tick(&w->timer);
+    uv_timer_start(&w->timer, on_tick, TICK_MS, TICK_MS);
+}
+
+static void on_closed(uv_handle_t *h)
+{
+    CG_CONTAINER(h, struct worker, timer)->closed = true;
+}
+
+void worker_free(struct worker *w)
+{
+    if (w->task) {
+        wait_for(w);
+    }
+    uv_close((uv_handle_t *)&w->timer, on_closed);
+    while (w->tasks || !w->closed) {
+        uv_run(w->loop, UV_RUN_ONCE);
+    }
+    uv_mutex_destroy(&w->lock);
+    uv_cond_destroy(&w->ran);
+    cg_free(w);
+}
+
+/* ---- who ---- */
+
+static bool read_line(const char *path, char *out, size_t cap)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd >= 0 ? read(fd, out, cap - 1) : -1;
+    if (fd >= 0) {
+        close(fd);
+    }
+    out[n > 0 ? n : 0] = '\0';
+    return n > 0;
+}
+
+/* When it was started, in ticks since the boot: with its number that names a process. 0: none. */
+static unsigned long long started(int pid)
+{
+    enum { STARTED_FIELD = 20 }; /* words behind the program's name, which is in parentheses */
+    char path[64], text[1024];
+    snprintf(path, sizeof path, "/proc/%d/stat", pid);
+    if (!read_line(path, text, sizeof text)) {
+        return 0;
+    }
+    char *at = strrchr(text, ')');
+    for (int i = 0; at && i < STARTED_FIELD; i++) {
+        at = strchr(at + 1, ' ');
+    }
+    return at ? strtoull(at + 1, NULL, 10) : 0;
+}
+
+/* This boot of this machine, and the space that process numbers are of. */
+static void here(char out[WHO_BYTES])
+{
+    char boot[64] = "";
+    struct stat st = {0};
+    read_line("/proc/sys/kernel/random/boot_id", boot, sizeof boot);
+    if (stat("/proc/self/ns/pid", &st) != 0) {
+        st.st_ino = 0;
+    }
+    snprintf(out, WHO_BYTES, "%.13s/%llu", boot, (unsigned long long)st.st_ino);
+}
+
+void who_am_i(char out[WHO_BYTES])
+{
+    char place[WHO_BYTES];
+    here(place);
+    snprintf(out, WHO_BYTES, "%.28s %d %llu", place, (int)getpid(), started((int)getpid()));
+}
+
+bool who_is_gone(void *aux, const char *who)
+{
+    char place[WHO_BYTES];
+    int pid;
+    unsigned long long when;
+    (void)aux;
+    here(place);
+    size_t len = strlen(place) < 28 ? strlen(place) : 28;
+    if (strncmp(who, place, len) != 0 || sscanf(who + len, " %d %llu", &pid, &when) != 2) {
+        return false; /* of another machine: nobody here knows */
+    }
+    return started(pid) != when;
+}

@@ -1,0 +1,119 @@
+#!/bin/bash
+# The active tree as a user has it: `store mount --active`, what POSIX asks, snapshots while programs write, and its server
+# killed at random instants: what fsync has answered is there.
+set -u
+build=${COGNU_BUILD:-build}
+[ -w /dev/fuse ] && [ "$(id -u)" -eq 0 ] || { echo "no right to mount"; exit 77; }
+here=$(cd "$(dirname "$0")" && pwd)
+top=$(mktemp -d "${TMPDIR:-/tmp}/active-mount-test.XXXXXX")
+chmod 755 "$top"
+export COGNU_STORE=$top/s COGNU_STORE_PASSPHRASE_FILE=$top/pass
+passed=0 failed=0
+pid= writer=
+clean() {
+    [ -z "$writer" ] || kill "$writer" 2> /dev/null
+    [ -z "$pid" ] || kill "$pid" 2> /dev/null
+    umount -l "$top/m" 2> /dev/null
+    rm -rf "$top"
+}
+trap clean EXIT
+check() { # WHAT COMMAND...
+    what=$1
+    shift
+    if "$@" > "$top/out" 2>&1; then
+        passed=$((passed + 1))
+    else
+        failed=$((failed + 1))
+        echo "FAILED: $what"
+        sed 's/^/    /' "$top/out"
+    fi
+}
+wait_for() { for _ in $(seq 600); do "$@" 2> /dev/null && return 0; sleep 0.1; done; return 1; }
+mount_it() {
+    "$build/commands/store" mount --active "$top/m" > "$top/log" 2>&1 &
+    pid=$!
+    wait_for test -d "$top/m/active"
+}
+unmount_it() {
+    umount "$top/m" && wait_for sh -c "! kill -0 $pid" && pid=
+}
+snap() { "$build/commands/store" snap "$1" "$top/m"; }
+# Writes files one after the other, says which it has synced, and goes on in the next: N.
+write_synced() {
+    exec python3 - "$top/m/active/synced" "$top/acked" "$1" << 'END'
+import os, sys
+folder, acked, first = sys.argv[1], sys.argv[2], int(sys.argv[3])
+os.makedirs(folder, exist_ok=True)
+with open(acked, "a") as log:
+    for i in range(first, first + 100000):
+        fd = os.open(f"{folder}/f{i % 400}", os.O_CREAT | os.O_WRONLY | os.O_TRUNC)
+        os.write(fd, (b"%08d" % i) * (1 + i % 3000))
+        os.fsync(fd)
+        os.close(fd)
+        log.write(f"{i}\n")
+        log.flush()
+END
+}
+# Each file holds what was synced last, or what was being written after it.
+synced_is_there() {
+    python3 - "$top/m/active/synced" "$top/acked" << 'END'
+import os, sys
+folder, acked = sys.argv[1:]
+done = [int(line) for line in open(acked)]
+last = {i % 400: i for i in done}
+known = set(done)
+being_written = {(i + 1) % 400 for i in done if i + 1 not in known}
+for slot, i in last.items():
+    text = open(f"{folder}/f{slot}", "rb").read()
+    want = (b"%08d" % i) * (1 + i % 3000)
+    if slot in being_written:
+        continue  # when the server was killed
+    assert text == want, f"f{slot}: {len(text)} bytes, {text[:16]}, and {i} was synced with {len(want)} bytes"
+print(f"{len(done)} syncs, {len(last)} files")
+END
+}
+
+echo secret > "$top/pass"
+mkdir "$top/m"
+"$build/commands/store" -q init > /dev/null
+check "it is mounted" mount_it
+check "what POSIX asks" python3 "$here/posix.py" "$top/m/active"
+check "a second mount is refused" sh -c "mkdir -p '$top/m2'; ! '$build/commands/store' mount --active '$top/m2'"
+cp -r docs lib/store "$top/m/active/"
+check "what was copied is there" diff -r lib/store "$top/m/active/store"
+check "a snapshot is taken" snap first
+rm -r "$top/m/active/store"
+check "it shows the tree as it was" diff -r lib/store "$top/m/snap/first/store"
+check "a name that is none is refused" sh -c "! '$build/commands/store' snap a/b '$top/m'"
+(while [ ! -e "$top/stop" ]; do cp -r lib/store "$top/m/active/copy.$RANDOM" || exit; done) &
+writer=$!
+check "a snapshot while others write" snap second
+check "another" snap third
+touch "$top/stop"
+check "the writer has written on" wait "$writer"
+writer=
+check "it is unmounted" unmount_it
+check "the store is whole" "$build/commands/store" check --data
+check "nothing is left to be committed" test -z "$(ls "$top/s/journal")"
+for round in 1 2 3 4 5; do
+    check "it is mounted again ($round)" mount_it
+    if [ -s "$top/acked" ]; then
+        check "what was synced is there ($round)" synced_is_there
+    fi
+    write_synced $((round * 10000)) > "$top/writer" 2>&1 &
+    writer=$!
+    sleep $((1 + RANDOM % 3)).$((RANDOM % 10))
+    [ "$round" -ne 3 ] || snap killed > /dev/null 2>&1 &
+    for child in $(pgrep -P "$pid" cognu-storefs); do kill -9 "$child"; done
+    wait "$writer" 2> /dev/null
+    writer=
+    check "the mount ends with its server" wait_for sh -c "! kill -0 $pid"
+    umount -l "$top/m" 2> /dev/null
+    pid=
+done
+check "it is mounted at last" mount_it
+check "what was synced is there" synced_is_there
+check "it is unmounted at last" unmount_it
+check "the store is whole at last" "$build/commands/store" check --data
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]
