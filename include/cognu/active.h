@@ -141,8 +141,11 @@ struct active_job;
 cg_err active_freeze(struct active *t, const char *snapshot, struct active_job **out,
                      struct cg_errbuf *eb);
 void active_job_run(struct active_job *j);
-/* Takes j; the result of the commit. When it failed what it was to commit is part of the next. */
-cg_err active_job_done(struct active *t, struct active_job *j, struct cg_errbuf *eb);
+/* Takes j; the result of the commit. When it failed what it was to commit is part of the next. With
+ * slice only about so many files are looked at, and CG_EAGAIN says that there are more: call it
+ * again, whatever was done with the tree in between. 0: all. */
+cg_err active_job_done(struct active *t, struct active_job *j, uint32_t slice,
+                       struct cg_errbuf *eb);
 /* The three in one. */
 cg_err active_commit(struct active *t, const char *snapshot, struct cg_errbuf *eb);
 

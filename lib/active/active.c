@@ -226,13 +226,17 @@ cg_err active_freeze(struct active *t, const char *snapshot, struct active_job *
     return CG_OK;
 }
 
-/* The names of a directory whose generation is in the base. */
-static void settle_names(struct active *t, struct active_node *dir, uint64_t gen)
+/* The names of a directory whose generation is in the base, from where the last slice ended; false:
+ * some are left. */
+static bool settle_names(struct active_job *j, struct active_node *dir, uint32_t *left)
 {
-    struct name *n = act_name_after(dir, (struct cg_span){.data = (const uint8_t *)""});
-    while (n) {
+    struct cg_span after = {.data = j->name, .len = j->name_len};
+    struct name *n = act_name_after(dir, after);
+    for (; n && *left; --*left) {
         struct name *next = act_name_after(dir, act_name_span(n));
-        if (n->gen && n->gen <= gen) {
+        j->name_len = n->len;
+        memcpy(j->name, n->bytes, n->len);
+        if (n->gen && n->gen <= j->last) {
             n->gen = 0;
             if (n->state == NAME_GONE) {
                 act_name_drop(n);
@@ -243,12 +247,12 @@ static void settle_names(struct active *t, struct active_node *dir, uint64_t gen
         }
         n = next;
     }
-    (void)t;
+    j->name_len = n ? j->name_len : 0;
+    return !n;
 }
 
 /* The base of m is now what the commit made of it, in r. */
-static void settle(struct active *t, struct active_node *m, const struct active_node *r,
-                   uint64_t gen)
+static void settle(struct active_node *m, const struct active_node *r, uint64_t gen)
 {
     m->based = true;
     m->content = r->content;
@@ -260,9 +264,31 @@ static void settle(struct active *t, struct active_node *m, const struct active_
     if (m->limit_gen <= gen) {
         m->limit = UINT64_MAX;
     }
-    if (act_node_is_dir(m)) {
-        settle_names(t, m, gen);
+}
+
+/* Node by node what is in the new root is forgotten: each is right before and after, for what is
+ * younger than the commit hides either base. False: some are left. */
+static bool settle_some(struct active *t, struct active_job *j, uint32_t *left)
+{
+    while (*left) {
+        struct active_node *m = j->dir ? act_node_find(t, j->dir) : NULL;
+        if (m && !settle_names(j, m, left)) {
+            return false;
+        }
+        j->dir = 0;
+        const struct active_node *r = cg_map_next(&j->tree.nodes, &j->cursor);
+        if (!r) {
+            return true;
+        }
+        m = r->built ? act_node_find(t, r->ino) : NULL;
+        if (m) {
+            settle(m, r, j->last);
+            j->dir = act_node_is_dir(m) ? m->ino : 0;
+            j->name_len = 0;
+        }
+        --*left;
     }
+    return false;
 }
 
 /* Those that differ no more from the base; what hangs on them can go. */
@@ -282,20 +308,11 @@ static void rest_all(struct active *t, uint64_t gen)
     }
 }
 
-static void settle_all(struct active *t, const struct active_job *j)
+static void drop_segments(struct active *t, uint64_t last)
 {
-    const struct active_node *r;
-    uint32_t cursor = 0;
     size_t kept = 0;
-    while ((r = cg_map_next(&j->tree.nodes, &cursor)) != NULL) {
-        struct active_node *m = r->built ? act_node_find(t, r->ino) : NULL;
-        if (m) {
-            settle(t, m, r, j->last);
-        }
-    }
-    rest_all(t, j->last);
     for (size_t i = 0; i < t->segs; i++) {
-        if (t->seg[i].number > j->last) {
+        if (t->seg[i].number > last) {
             t->seg[kept++] = t->seg[i];
         } else {
             store_journal_close(t->seg[i].j);
@@ -305,31 +322,50 @@ static void settle_all(struct active *t, const struct active_job *j)
     t->segs = kept;
 }
 
-cg_err active_job_done(struct active *t, struct active_job *j, struct cg_errbuf *eb)
+static cg_err job_failed(struct active *t, struct active_job *j, struct cg_errbuf *eb)
 {
+    struct store_refinfo ref;
     cg_err e = j->e;
+    cg_fail(eb, e, "%s", j->eb.text[0] ? j->eb.text : cg_err_meaning(e));
+    if (store_refresh(t->s, NULL) == CG_OK && store_ref_get(t->s, ACTIVE_REF, &ref) == CG_OK &&
+        ref.epoch != t->ref_epoch) {
+        t->failed = CG_EEXPIRED; /* by another, or by us without our knowing */
+    }
     t->job = false;
+    job_free(j);
+    return e;
+}
+
+cg_err active_job_done(struct active *t, struct active_job *j, uint32_t slice, struct cg_errbuf *eb)
+{
+    uint32_t left = slice ? slice : UINT32_MAX;
+    cg_err e = j->e ? job_failed(t, j, eb) : j->taking ? CG_OK : store_refresh(t->s, eb);
     if (e) {
-        cg_fail(eb, e, "%s", j->eb.text[0] ? j->eb.text : cg_err_meaning(e));
-        struct store_refinfo ref;
-        if (store_refresh(t->s, NULL) == CG_OK && store_ref_get(t->s, ACTIVE_REF, &ref) == CG_OK &&
-            ref.epoch != t->ref_epoch) {
-            t->failed = CG_EEXPIRED; /* by another, or by us without our knowing */
+        if (t->job) { /* what is in the new root cannot be found */
+            t->failed = CG_EEXPIRED;
+            t->job = false;
+            job_free(j);
         }
-        job_free(j);
         return e;
     }
-    e = store_refresh(t->s, eb);
-    if (e) {
-        t->failed = CG_EEXPIRED; /* what is in the new root cannot be found */
-    } else {
-        settle_all(t, j);
+    j->taking = true;
+    if (!j->settled) {
+        if (!settle_some(t, j, &left)) {
+            return CG_EAGAIN;
+        }
+        rest_all(t, j->last);
+        drop_segments(t, j->last);
         t->ref_epoch = j->ref_epoch;
         t->frozen_records = 0;
         t->commits++;
+        j->settled = true;
     }
+    if (!act_tree_free_some(&j->tree, &left)) {
+        return CG_EAGAIN;
+    }
+    t->job = false;
     job_free(j);
-    return e;
+    return CG_OK;
 }
 
 cg_err active_commit(struct active *t, const char *snapshot, struct cg_errbuf *eb)
@@ -340,7 +376,7 @@ cg_err active_commit(struct active *t, const char *snapshot, struct cg_errbuf *e
         return e;
     }
     active_job_run(j);
-    return active_job_done(t, j, eb);
+    return active_job_done(t, j, 0, eb);
 }
 
 void active_stats(const struct active *t, struct active_stats *out)

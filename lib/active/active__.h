@@ -100,6 +100,7 @@ struct active {
     uint32_t prio;          /* of the treap, a running number */
     struct cg_str tx;       /* the transaction being made */
     bool job;               /* a commit is under way */
+    uint32_t freed;         /* cursor of act_tree_free_some */
     struct cg_str nameless; /* nodes that may have lost their last name in this transaction */
 };
 
@@ -120,6 +121,8 @@ void act_node_rest(struct active *t, struct active_node *n);
 void act_node_free(struct active *t, struct active_node *n);
 void act_tree_init(struct active *t);
 void act_tree_fini(struct active *t);
+/* Frees so many nodes; false: some are left. Nothing else may be done with the tree then. */
+bool act_tree_free_some(struct active *t, uint32_t *left);
 bool act_node_is_dir(const struct active_node *n);
 
 /* ---- name.c ---- */
@@ -187,7 +190,11 @@ struct active_job {
     uint64_t next;        /* the first that is not in the new root */
     bool recover;         /* nobody has files open, and the last segment may end anywhere */
     char snapshot[STORE_NAME_BYTES_MAX + 1];
-    uint64_t ref_epoch; /* what it follows on; then what it made */
+    uint64_t ref_epoch;   /* what it follows on; then what it made */
+    bool taking, settled; /* active_job_done has begun; has only to free the tree */
+    uint32_t cursor;      /* of tree.nodes */
+    uint64_t dir;         /* whose names are being settled, up to this one: */
+    uint8_t name_len, name[STORE_NAME_BYTES_MAX];
     cg_err e;
     struct cg_errbuf eb;
 };

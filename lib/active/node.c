@@ -267,22 +267,37 @@ void act_tree_init(struct active *t)
     cg_list_init(&t->idle);
     cg_list_init(&t->dirty);
     cg_list_init(&t->settled);
+    t->freed = 0;
     t->ino_next = FIRST_INO;
     t->prio = 2463534242u;
 }
 
-void act_tree_fini(struct active *t)
+bool act_tree_free_some(struct active *t, uint32_t *left)
 {
     struct active_node *n;
-    uint32_t cursor = 0;
-    while ((n = cg_map_next(&t->nodes, &cursor)) != NULL) {
-        while (n->child) {
+    while (*left && (n = cg_map_next(&t->nodes, &t->freed)) != NULL) {
+        for (; n->child && *left; --*left) {
             act_name_drop(n->child);
         }
+        if (n->child) { /* it has more names: it is next again */
+            t->freed--;
+            return false;
+        }
+        cg_map_del(&t->nodes, &n->ino);
         cg_str_fini(&n->xattrs);
         cg_str_fini(&n->target);
         cg_free(n->ext);
         cg_free(n);
+        *left -= *left > 0;
+    }
+    return cg_map_count(&t->nodes) == 0;
+}
+
+void act_tree_fini(struct active *t)
+{
+    uint32_t all = UINT32_MAX;
+    while (!act_tree_free_some(t, &all)) {
+        all = UINT32_MAX;
     }
     cg_map_fini(&t->nodes);
     for (size_t i = 0; i < t->segs; i++) {

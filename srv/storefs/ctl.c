@@ -16,6 +16,7 @@ enum {
     COMMIT_S = 10, /* a change is in packs so long after it, if nothing hurries */
     RECORDS_MAX = 4 * ACTIVE_DIRTY_RECORDS,
     BYTES_MAX_FACTOR = 4,
+    SLICE = 512, /* files of a commit that are taken in before others have their turn */
     RETRY_S = 5, /* after a commit that failed */
 };
 
@@ -39,11 +40,14 @@ static void answer(struct waiter *w, cg_err e, const struct cg_errbuf *eb)
 
 static void begin(struct storefs *fs);
 
-void storefs_job_done(struct storefs *fs, struct active_job *j)
+bool storefs_job_done(struct storefs *fs, struct active_job *j, bool all)
 {
     struct cg_errbuf eb = {0};
     struct waiter *w = fs->served;
-    cg_err e = active_job_done(fs->active, j, &eb);
+    cg_err e = active_job_done(fs->active, j, all ? 0 : SLICE, &eb);
+    if (e == CG_EAGAIN) {
+        return false;
+    }
     fs->job = NULL;
     fs->served = NULL;
     fs->due_s = UINT64_MAX;
@@ -57,6 +61,7 @@ void storefs_job_done(struct storefs *fs, struct active_job *j)
     if (fs->waiting) {
         begin(fs);
     }
+    return true;
 }
 
 /* The first that waits is served; without one, what has changed is committed. */
@@ -82,7 +87,7 @@ static void begin(struct storefs *fs)
         fs->live.start(fs->live.aux, fs->job);
     } else {
         active_job_run(fs->job);
-        storefs_job_done(fs, fs->job);
+        storefs_job_done(fs, fs->job, true);
     }
 }
 

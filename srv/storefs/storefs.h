@@ -33,7 +33,8 @@ struct storefs_live {
     void *aux;
 };
 void storefs_serve_active(struct storefs *fs, struct active *t, const struct storefs_live *live);
-void storefs_job_done(struct storefs *fs, struct active_job *j); /* takes j */
-void storefs_tick(struct storefs *fs, uint64_t now_s);           /* once a second */
+/* Takes j when it gives true; with all false it may have to be called again. */
+bool storefs_job_done(struct storefs *fs, struct active_job *j, bool all);
+void storefs_tick(struct storefs *fs, uint64_t now_s); /* once a second */
 
 #endif

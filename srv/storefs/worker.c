@@ -15,18 +15,20 @@ struct task {
     uv_work_t req;
     struct worker *w;
     struct active_job *job;
-    bool ran;   /* worker.lock */
-    bool taken; /* the loop has waited for it */
+    bool ran;      /* worker.lock */
+    bool answered; /* by the pool: it is being taken in */
+    bool taken;    /* the loop has waited for it */
 };
 struct worker {
     uv_loop_t *loop;
     uv_timer_t timer;
+    uv_idle_t idle;
     uv_mutex_t lock;
     uv_cond_t ran;
     struct storefs *fs;
     struct task *task; /* under way */
     uint32_t tasks;    /* whose answer is still to come */
-    bool closed;
+    int closed;        /* of the two handles */
 };
 
 static void run_task(uv_work_t *req)
@@ -39,23 +41,37 @@ static void run_task(uv_work_t *req)
     uv_mutex_unlock(&t->w->lock);
 }
 
-static void take(struct worker *w, struct task *t)
+static void task_put(struct task *t)
 {
-    t->taken = true;
-    w->task = NULL;
-    storefs_job_done(w->fs, t->job);
+    t->w->tasks--;
+    cg_free(t);
+}
+
+/* The commit is taken in slice by slice, so that requests have their turn between. */
+static void on_idle(uv_idle_t *h)
+{
+    struct worker *w = CG_CONTAINER(h, struct worker, idle);
+    struct task *t = w->task;
+    struct active_job *j = t->job;
+    w->task = NULL; /* the next may begin from within */
+    if (!storefs_job_done(w->fs, j, false)) {
+        w->task = t;
+        return;
+    }
+    uv_idle_stop(h);
+    task_put(t);
 }
 
 static void after_task(uv_work_t *req, int status)
 {
     struct task *t = CG_CONTAINER(req, struct task, req);
-    struct worker *w = t->w;
     (void)status;
-    if (!t->taken) {
-        take(w, t);
+    if (t->taken) {
+        task_put(t);
+    } else {
+        t->answered = true;
+        uv_idle_start(&t->w->idle, on_idle);
     }
-    w->tasks--;
-    cg_free(t);
 }
 
 static void start(void *aux, struct active_job *j)
@@ -64,7 +80,7 @@ static void start(void *aux, struct active_job *j)
     struct task *t = cg_zalloc(sizeof *t);
     if (!t) { /* no thread then */
         active_job_run(j);
-        storefs_job_done(w->fs, j);
+        storefs_job_done(w->fs, j, true);
         return;
     }
     t->w = w;
@@ -87,7 +103,13 @@ static void wait_for(void *aux)
         uv_cond_wait(&w->ran, &w->lock);
     }
     uv_mutex_unlock(&w->lock);
-    take(w, t);
+    w->task = NULL;
+    t->taken = true;
+    storefs_job_done(w->fs, t->job, true);
+    if (t->answered) {
+        uv_idle_stop(&w->idle);
+        task_put(t);
+    }
 }
 
 static void on_tick(uv_timer_t *h)
@@ -104,7 +126,7 @@ cg_err worker_new(uv_loop_t *loop, struct worker **out, struct storefs_live *liv
     }
     w->loop = loop;
     if (uv_mutex_init(&w->lock) != 0 || uv_cond_init(&w->ran) != 0 ||
-        uv_timer_init(loop, &w->timer) != 0) {
+        uv_timer_init(loop, &w->timer) != 0 || uv_idle_init(loop, &w->idle) != 0) {
         cg_free(w);
         return CG_ENOMEM;
     }
@@ -122,7 +144,7 @@ void worker_start(struct worker *w, struct storefs *fs)
 
 static void on_closed(uv_handle_t *h)
 {
-    CG_CONTAINER(h, struct worker, timer)->closed = true;
+    ((struct worker *)h->data)->closed++;
 }
 
 void worker_free(struct worker *w)
@@ -130,8 +152,10 @@ void worker_free(struct worker *w)
     if (w->task) {
         wait_for(w);
     }
+    w->timer.data = w->idle.data = w;
     uv_close((uv_handle_t *)&w->timer, on_closed);
-    while (w->tasks || !w->closed) {
+    uv_close((uv_handle_t *)&w->idle, on_closed);
+    while (w->tasks || w->closed < 2) {
         uv_run(w->loop, UV_RUN_ONCE);
     }
     uv_mutex_destroy(&w->lock);

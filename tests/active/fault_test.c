@@ -262,7 +262,7 @@ static void one_holder_at_a_time(void **state)
     assert_int_equal(active_sync(a.t, NULL), CG_EEXPIRED);
     assert_int_equal(make_one(&a, "late"), CG_EEXPIRED);
     active_job_run(j);
-    assert_int_not_equal(active_job_done(a.t, j, NULL), CG_OK);
+    assert_int_not_equal(active_job_done(a.t, j, 0, NULL), CG_OK);
     assert_int_equal(make_one(&b, "two"), CG_OK);
     assert_int_equal(active_commit(b.t, NULL, NULL), CG_OK);
     close_side(&a);

@@ -12,7 +12,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { PER_DIR = 1000, SNAPSHOTS = 8, BLOCKED_MS_MAX = 100, CHECK_EVERY = 64 };
+enum { PER_DIR = 1000, SNAPSHOTS = 8, BLOCKED_MS_MAX = 100, CHECK_EVERY = 64, SLICE = 512 };
 
 struct longest {
     uint64_t freeze_ns, done_ns, change_ns;
@@ -22,6 +22,7 @@ struct load {
     struct active_job *job;
     pthread_t thread;
     bool ran; /* atomic */
+    bool joined;
     struct active_node *dir;
     uint64_t made;
     struct longest most;
@@ -61,7 +62,7 @@ static void begin(struct load *l, const char *snapshot)
     uint64_t since = now();
     check(active_freeze(l->t, snapshot, &l->job, &eb), &eb, "freeze");
     keep_most(&l->most.freeze_ns, since);
-    l->ran = false;
+    l->ran = l->joined = false;
     if (pthread_create(&l->thread, NULL, run, l) != 0) {
         check(CG_ENOMEM, &eb, "thread");
     }
@@ -73,10 +74,20 @@ static bool end(struct load *l, bool wait)
     if (!l->job || (!wait && !__atomic_load_n(&l->ran, __ATOMIC_ACQUIRE))) {
         return false;
     }
-    pthread_join(l->thread, NULL);
+    if (!l->joined) {
+        pthread_join(l->thread, NULL);
+        l->joined = true;
+    }
     uint64_t since = now();
-    check(active_job_done(l->t, l->job, &eb), &eb, "commit");
-    keep_most(&l->most.done_ns, since);
+    cg_err e = active_job_done(l->t, l->job, wait ? 0 : SLICE, &eb);
+    if (e == CG_EAGAIN) {
+        keep_most(&l->most.done_ns, since);
+        return false;
+    }
+    check(e, &eb, "commit");
+    if (!wait) {
+        keep_most(&l->most.done_ns, since);
+    }
     l->job = NULL;
     return true;
 }

@@ -70,7 +70,14 @@ static void commit(struct world *w, struct shadow_tree *s, uint64_t *seed, bool 
     for (uint64_t i = 0; i < after; i++) {
         assert_int_equal(shadow_step(s, w->t, seed), CG_OK);
     }
-    cg_err e = active_job_done(w->t, j, &eb);
+    cg_err e;
+    while ((e = active_job_done(w->t, j, 5 + (uint32_t)(disk_random(seed) % 100), &eb)) ==
+           CG_EAGAIN) {
+        assert_int_equal(shadow_step(s, w->t, seed), CG_OK);
+        if (disk_random(seed) % 16 == 0) {
+            compare(w, s, "while a commit is taken in");
+        }
+    }
     if (e) {
         fprintf(stderr, "commit: %s: %s\n", cg_err_name(e), eb.text);
     }

@@ -45,7 +45,7 @@ static cg_err commit(struct work *r, struct shadow_tree *s, struct active *t, ui
     }
     e = steps(r, s, t, seed, (int)(disk_random(seed) % 5), record);
     active_job_run(j);
-    cg_err done = active_job_done(t, j, NULL);
+    cg_err done = active_job_done(t, j, 0, NULL);
     if (!done) {
         r->synced = at > r->synced ? at : r->synced;
         if (snapshot) {
