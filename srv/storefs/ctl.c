@@ -58,7 +58,7 @@ bool storefs_job_done(struct storefs *fs, struct active_job *j, bool all)
     if (w) {
         answer(w, e, &eb);
     }
-    if (fs->waiting) {
+    if (fs->waiting && !fs->job) { /* an answer may have begun one */
         begin(fs);
     }
     return true;
