@@ -82,6 +82,11 @@ def functions():
     return found
 
 
+def theorems():
+    """Functions of proof/: statements about operations of the kernel, proved with it and no part of it."""
+    return list(functions_of("proof/confine.c"))
+
+
 def arch_names():
     """Functions that arch/ defines, in C or assembly: trusted, no part of b."""
     names = set()
