@@ -162,6 +162,8 @@ static void take_words(void)
     ensures error != 0 ==> d_answers == 2 && t_reg[d_caller * T_REGS + R_W0] == d_argument &&
         t_reg[d_caller * T_REGS + R_W1] == d_limit;
     ensures error == 0 ==> d_answers == \old(d_answers);
+    ensures t_reg[d_caller * T_REGS + R_TAG] ==
+        error * 0x100000000000000 + d_answers * 0x100000000;
     ensures \forall integer n; 0 <= n < d_answers ==>
         t_reg[d_caller * T_REGS + R_W0 + n] == d_word[n]; */
 static void give_words(uint32_t error)

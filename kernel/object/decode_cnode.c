@@ -139,6 +139,7 @@ static uint32_t decode_move(void)
     CNODES(ensures)
     ensures \result == 0 ==> k_size[d_object] == \old(k_size[d_object]) + d_word[1] &&
         k_count[d_object] == k_size[d_object] && 1 <= d_word[1] <= CNODE_SLICE;
+    ensures \result == 0 ==> \old(k_count[d_object]) == \old(k_size[d_object]);
     ensures \result != 0 ==> k_size[d_object] == \old(k_size[d_object]) &&
         k_count[d_object] == \old(k_count[d_object]); */
 static uint32_t decode_extend(void)

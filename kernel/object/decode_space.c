@@ -82,10 +82,13 @@ uint32_t decode_table(uint32_t label)
     assigns d_argument, d_limit, s_table[d_self], s_entry[d_self], phys[0 .. PHYS_FRAMES * 512 - 1];
     MAPS(ensures)
     ensures \result == 0 ==> s_table[d_self] == s_object[d_slot[0]] && s_entry[d_self] == d_word[1];
-    ensures \result == 0 ==> ENTRY_OF(s_table[d_self], s_entry[d_self]) == pte_of(d_self,
-   d_word[2]); ensures \result == 0 ==> (d_word[2] & s_rights[d_self]) == d_word[2]; ensures \result
-   == 0 ==> (d_word[2] & RIGHT_WRITE) == 0 || (d_word[2] & RIGHT_EXECUTE) == 0; ensures \result != 0
-   ==> s_table[d_self] == \old(s_table[d_self]) && s_entry[d_self] == \old(s_entry[d_self]); */
+    ensures \result == 0 ==>
+        ENTRY_OF(s_table[d_self], s_entry[d_self]) == pte_of(d_self, d_word[2]);
+    ensures \result == 0 ==> (d_word[2] & s_rights[d_self]) == d_word[2];
+    ensures \result == 0 ==> (d_word[2] & RIGHT_READ) != 0;
+    ensures \result == 0 ==> (d_word[2] & RIGHT_WRITE) == 0 || (d_word[2] & RIGHT_EXECUTE) == 0;
+    ensures \result != 0 ==>
+        s_table[d_self] == \old(s_table[d_self]) && s_entry[d_self] == \old(s_entry[d_self]); */
 static uint32_t decode_map(void)
 {
     uint32_t table = s_object[d_slot[A_TABLE - 1]];
