@@ -5,47 +5,58 @@
 #include "object/message.h"
 #include "object/object.h"
 
+void answer_forget(uint32_t t)
+{
+    uint32_t r = t_reply[t];
+    if (r == NIL || r_context[r] == NIL) {
+        return;
+    }
+    reply_pull(r);
+    if (t_state[t] < THREAD_ANSWER) {
+        reply_unlink(r);
+    }
+}
+
 void answer_return(uint32_t r)
 {
     uint32_t a = r_thread[r];
     uint32_t c = r_context[r];
-    bool back = c != NIL && c_top[c] == r && t_context[a] == NIL;
-    if (c != NIL) {
-        reply_pull(r);
+    bool back = c_top[c] == r;
+    if (c == NIL) {
+        reply_unlink(r);
+        return;
     }
+    reply_pull(r);
     reply_unlink(r);
-    if (back) {
-        uint32_t b = context_take(c);
-        if (b != NIL) {
-            schedule_again(b);
-        }
-        context_give(c, a);
+    if (!back) {
+        return;
     }
+    context_move(c, a);
 }
 
 uint32_t answer(uint32_t t, uint32_t r)
 {
     uint32_t a = r_thread[r];
     bool runs = true;
+    uint32_t error;
     if (a == NIL || t_state[a] == THREAD_RECEIVING) {
         return ERR_ABSENT;
     }
     if (t_state[a] < THREAD_ANSWER) {
         answer_return(r);
-        schedule_again(a);
         return 0;
     }
     if (t_state[a] == THREAD_HANDLED) {
         runs = fault_answer(t, a);
     } else {
-        uint32_t error = message_check(t, a);
+        error = message_check(t, a);
         if (error != 0) {
             return error;
         }
         message_pass(t, a);
     }
-    answer_return(r);
     t_state[a] = THREAD_STOPPED;
+    answer_return(r);
     if (runs) {
         schedule_ready(a);
     }
@@ -71,42 +82,29 @@ bool reply_end(uint32_t r)
         reply_unlink(r);
         return true;
     }
-    answer_return(r);
     if (t_state[a] >= THREAD_ANSWER) {
         answer_error(a, ERR_CANCELLED);
-    } else {
-        schedule_again(a);
+    }
+    if (r_thread[r] != NIL) {
+        answer_return(r);
     }
     return true;
 }
 
-void reply_init(uint32_t r)
-{
-    r_thread[r] = NIL;
-}
-
-void context_init(uint32_t c)
-{
-    context_configure(c, 0, 0, 0);
-}
-
 bool context_end(uint32_t c)
 {
-    uint32_t b;
+    /*@ loop invariant 0 <= k <= DRAIN_SLICE;
+        RUNNING(loop invariant)
+        loop assigns k, t_reply[0 .. T_MAX-1], r_thread[0 .. R_MAX-1], r_context[0 .. R_MAX-1];
+        loop assigns r_below[0 .. R_MAX-1], r_above[0 .. R_MAX-1], c_top[0 .. C_MAX-1];
+        loop variant DRAIN_SLICE - k; */
     for (uint32_t k = 0; k < DRAIN_SLICE && c_top[c] != NIL; k++) {
-        uint32_t r = c_top[c];
-        reply_pull(r);
-        if (t_state[r_thread[r]] < THREAD_ANSWER) {
-            reply_unlink(r);
-        }
+        answer_forget(r_thread[c_top[c]]);
     }
     if (c_top[c] != NIL) {
         return false;
     }
-    b = context_take(c);
-    if (b != NIL) {
-        schedule_again(b);
-    }
+    context_free(c);
     if (c_place[c] <= due_count) {
         due_remove(c);
     }

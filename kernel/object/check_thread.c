@@ -99,6 +99,20 @@ bool inv_thread_answer(void)
     return true;
 }
 
+/* Who receives offers a reply object; who waits for something else has none; who waits for nothing
+ * has one only while its time is lent. */
+bool inv_thread_linked(void)
+{
+    for (uint32_t t = 1; t < T_MAX; t++) {
+        bool lent = r_context[t_reply[t]] != NIL;
+        if (!(t_reply[t] == NIL || t_state[t] >= THREAD_ANSWER ||
+              (t_state[t] == THREAD_RECEIVING && !lent) || (t_state[t] <= THREAD_READY && lent))) {
+            return false;
+        }
+    }
+    return true;
+}
+
 bool inv_thread_fault(void)
 {
     for (uint32_t t = 1; t < T_MAX; t++) {

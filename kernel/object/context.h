@@ -68,6 +68,10 @@ extern uint32_t t_context[T_MAX];
 #define REFILL_FIELDS(clause)                                                                     \
     clause c_time0[c], c_time1[c], c_time2[c], c_time3[c];                                        \
     clause c_amount0[c], c_amount1[c], c_amount2[c], c_amount3[c];
+#define CONTEXTS_FIELDS(clause)                                                                   \
+    clause c_count[1 .. C_MAX-1], c_time0[1 .. C_MAX-1], c_time1[1 .. C_MAX-1];                   \
+    clause c_time2[1 .. C_MAX-1], c_time3[1 .. C_MAX-1], c_amount0[1 .. C_MAX-1];                 \
+    clause c_amount1[1 .. C_MAX-1], c_amount2[1 .. C_MAX-1], c_amount3[1 .. C_MAX-1];
 /* clang-format on */
 
 /* The sum, at most ARCH_NEVER. */
@@ -78,15 +82,19 @@ uint64_t time_sum(uint64_t a, uint64_t b);
 
 /* Gives c, which serves nobody or is charged up to now, a budget and a period, all of it at now.
  * With budget 0 nobody runs on it. */
-/*@ CONTEXTS(requires)
-    requires is_context(c) && budget <= period <= CONTEXT_PERIOD_MAX;
+/*@ requires is_context(c) && budget <= period <= CONTEXT_PERIOD_MAX;
     assigns c_budget[c], c_period[c], c_count[c], c_used[c], c_turn[c];
     REFILL_FIELDS(assigns)
-    CONTEXTS(ensures)
     ensures c_budget[c] == budget && c_period[c] == period && c_count[c] == 1;
-    ensures c_amount0[c] == budget && c_used[c] == 0;
-    ensures c_time0[c] == (budget == 0 ? ARCH_NEVER : start);
-    ensures c_time1[c] == 0 && c_time2[c] == 0 && c_time3[c] == 0; */
+    ensures c_used[c] == 0 && c_turn[c] == 0 && c_amount0[c] == budget;
+    ensures c_amount1[c] == 0 && c_amount2[c] == 0 && c_amount3[c] == 0;
+    ensures \old(x_period) ==> x_period;
+    ensures \old(x_count) ==> x_count;
+    ensures \old(x_sum) ==> x_sum;
+    ensures \old(x_none) ==> x_none;
+    ensures \old(x_turn) ==> x_turn;
+    ensures c_time1[c] == 0 && c_time2[c] == 0 && c_time3[c] == 0;
+    ensures c_time0[c] == (budget == 0 ? ARCH_NEVER : start); */
 void context_configure(uint32_t c, uint64_t budget, uint64_t period, uint64_t start);
 
 /* Books ticks that were used from start on. What a refill lacked is taken from the next ones. True
@@ -138,6 +146,7 @@ static inline void context_give(uint32_t c, uint32_t t)
     assigns c_thread[c], t_context[c_thread[c]];
     ensures x_links;
     ensures c_thread[c] == NIL && \result == \old(c_thread[c]);
+    ensures \result == NIL ==> t_context[0] == \old(t_context[0]);
     ensures \result != NIL ==> is_thread(\result) && t_context[\result] == NIL; */
 static inline uint32_t context_take(uint32_t c)
 {

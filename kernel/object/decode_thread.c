@@ -157,7 +157,7 @@ uint32_t decode_thread(uint32_t label)
         thread_resume(t);
         return 0;
     default:
-        thread_suspend(t);
+        thread_cancel(t, ERR_CANCELLED);
         return 0;
     }
 }

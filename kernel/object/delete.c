@@ -78,6 +78,7 @@ static bool end_thread(uint32_t t)
         type == OBJ_CONTEXT;
     requires 1 <= object < length_of(type);
     RUNNING_FIELDS(assigns)
+    assigns n_word[0 .. N_MAX-1];
     ensures going; */
 static bool awaited_end(uint32_t type, uint32_t object)
 {

@@ -48,7 +48,7 @@ void due_init(void);
     DUE(ensures)
     ensures waits_due(c) && c_due[c] == due && due_count == \old(due_count) + 1;
     ensures \forall integer x; is_context(x) && x != c ==>
-        (waits_due(x) <==> \at(waits_due(x), Pre)); */
+        (c_place[x] <= due_count <==> \at(c_place[x] <= due_count, Pre)); */
 void due_insert(uint32_t c, uint64_t due);
 
 /* Ends the waiting of c. */
@@ -58,7 +58,7 @@ void due_insert(uint32_t c, uint64_t due);
     DUE(ensures)
     ensures !waits_due(c) && due_count == \old(due_count) - 1;
     ensures \forall integer x; is_context(x) && x != c ==>
-        (waits_due(x) <==> \at(waits_due(x), Pre)); */
+        (c_place[x] <= due_count <==> \at(c_place[x] <= due_count, Pre)); */
 void due_remove(uint32_t c);
 
 #endif

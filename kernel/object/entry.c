@@ -21,6 +21,7 @@
 #include "object/irq.h"
 #include "object/message.h"
 #include "object/notification.h"
+#include "object/turn.h"
 
 /* The slot behind a handle of t; NIL when nothing is there. */
 /*@ CNODES(requires)

@@ -6,6 +6,7 @@
 #include "object/fast.h"
 #include "object/irq.h"
 #include "object/message.h"
+#include "object/turn.h"
 
 #include <stdint.h>
 
@@ -39,7 +40,7 @@
     clause owner[0 .. OBJECTS-1], f_state[0 .. PHYS_FRAMES-1], s_home[0 .. HOME_SLOTS-1];          \
     clause k_count[0 .. HOME_SLOTS-1], k_size[0 .. HOME_SLOTS-1], t_cnode[0 .. T_MAX-1];           \
     clause t_space[0 .. T_MAX-1], t_buffer[0 .. T_MAX-1], t_notification[0 .. T_MAX-1];            \
-    clause n_thread[0 .. N_MAX-1], now, since, turn_over, timer_due, arch_clock;          \
+    clause n_thread[0 .. N_MAX-1], n_word[0 .. N_MAX-1], now, since, turn_over, timer_due, arch_clock;          \
     clause d_caller, d_self, d_object, d_words, d_word[0 .. MSG_WORDS_REGS - 1];                   \
     clause d_slot[0 .. ABI_ARGS - 1], d_answers, d_argument, d_limit;
 /* clang-format on */

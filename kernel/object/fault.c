@@ -10,15 +10,24 @@
 #define R_FAULT_ADDRESS 22
 #define R_FAULT_CODE    23
 
-/* Sends a fault of t to the endpoint of a role; without one t is stopped. */
+/* Sends a fault of t to the endpoint of a role; t stays stopped where that cannot be done. */
+/*@ RUNNING(requires) MESSAGES(requires)
+    requires FAULTS_NOW(t) && 0 < fault && fault < FAULTS && role < ROLES;
+    MEET_FIELDS(assigns)
+    assigns t_fault[t], t_badge[t], t_rights[t];
+    RUNNING(ensures) MESSAGES(ensures)
+    ensures t_state[t] == THREAD_STOPPED || t_state[t] == THREAD_CALLING ||
+        t_state[t] == THREAD_HANDLED;
+    ensures t_fault[t] == fault; */
 static void fault_send(uint32_t t, uint32_t fault, uint32_t role)
 {
     uint32_t s = THREAD_SLOT(t, role);
+    t_state[t] = THREAD_STOPPED;
     t_fault[t] = fault;
     t_badge[t] = s_badge[s];
     t_rights[t] = s_rights[s];
-    if (s_type[s] != OBJ_ENDPOINT || endpoint_send(t, s_object[s], THREAD_CALLING, true) != 0) {
-        t_state[t] = THREAD_STOPPED;
+    if (s_type[s] == OBJ_ENDPOINT) {
+        (void)endpoint_send(t, s_object[s], THREAD_CALLING, true);
     }
 }
 

@@ -10,7 +10,7 @@
 #define KERNEL_FAULT_H
 
 #include "abi/message.h"
-#include "object/thread.h"
+#include "object/endpoint.h"
 
 /* Keeps what a fault of t is about; which FAULT_... it is. */
 /*@ requires is_thread(t);
@@ -20,10 +20,27 @@
     ensures \result == (vector == 14 ? FAULT_PAGE : FAULT_EXCEPTION); */
 uint32_t fault_note(uint32_t t, uint64_t vector, uint64_t code, uint64_t address);
 
+/* For contracts: t waits for nothing, so it may become a message. */
+#define FAULTS_NOW(t)                                                                              \
+    (is_thread(t) && t_state[t] == THREAD_READY && t_queue[t] == NIL && t_reply[t] == NIL)
+
 /* Sends the running thread's fault to its handler; without one it is stopped. */
+/*@ RUNNING(requires) MESSAGES(requires)
+    requires FAULTS_NOW(t) && 0 < fault && fault < FAULTS;
+    MEET_FIELDS(assigns)
+    assigns t_fault[t], t_badge[t], t_rights[t];
+    RUNNING(ensures) MESSAGES(ensures)
+    ensures t_state[t] == THREAD_STOPPED || t_state[t] == THREAD_CALLING ||
+        t_state[t] == THREAD_HANDLED;
+    ensures t_fault[t] == fault; */
 void fault_tell(uint32_t t, uint32_t fault);
 
 /* t runs on time that was lent, and that is used up: tells its handler, if it has one. */
+/*@ RUNNING(requires) MESSAGES(requires)
+    requires FAULTS_NOW(t) && is_context(t_context[t]);
+    MEET_FIELDS(assigns)
+    assigns t_fault[t], t_badge[t], t_rights[t];
+    RUNNING(ensures) MESSAGES(ensures) */
 void fault_time(uint32_t t);
 
 /* What from, which is about a fault, has to tell goes to to. */

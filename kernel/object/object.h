@@ -15,7 +15,6 @@
 #include "config.h"
 #include "object/notification.h"
 #include "object/slot.h"
-#include "object/thread.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -46,105 +45,83 @@ extern uint8_t i_pending[I_MAX]; /* line i came, and is not yet acknowledged */
     ensures \result == base_of(type); */
 uint32_t own_base(uint8_t type);
 
-/*@ predicate going{L} =
-        q_refs && q_ends && q_out && q_next && q_prev && q_first && q_last && q_headed &&
-        q_tailed && q_both && to_range && to_one && to_next && to_between && to_first && to_last &&
-        y_priority && y_map && y_top && y_own && d_count && d_heap && d_place && d_order &&
-        x_period && x_count && x_sum && x_none && x_turn && x_links && s_state && s_current &&
-        s_idle && s_ready && s_send && s_receive && s_wait && s_answer && r_refs && r_agree &&
-        r_lent && r_tops && r_topped && r_out && r_down && r_up && n_links; */
-
-/* clang-format off */
-/* Everything that holds between threads, their queues and their time, and what changes in it when
- * an object ends: nothing of capabilities. In one, it is going. */
-#define RUNNING(clause) THREADS(clause) REPLIES(clause) clause n_links;
-#define RUNNING_FIELDS(clause)                                                                     \
-    clause current, running, ready_map, ready_top, due_count;                                      \
-    clause t_state[0 .. T_MAX-1], t_next[0 .. T_MAX-1], t_prev[0 .. T_MAX-1];                      \
-    clause t_queue[0 .. T_MAX-1], t_order[0 .. T_MAX-1], t_priority[0 .. T_MAX-1];                 \
-    clause t_context[0 .. T_MAX-1], t_reply[0 .. T_MAX-1], t_fault[0 .. T_MAX-1];                  \
-    clause t_badge[0 .. T_MAX-1], t_rights[0 .. T_MAX-1], t_reg[0 .. T_MAX * T_REGS - 1];          \
-    clause q_head[0 .. Q_MAX-1], q_tail[0 .. Q_MAX-1], e_cursor[0 .. E_MAX-1];                     \
-    clause due_heap[0 .. C_MAX-1], c_place[0 .. C_MAX-1], c_due[0 .. C_MAX-1];                     \
-    clause c_budget[0 .. C_MAX-1], c_period[0 .. C_MAX-1], c_count[0 .. C_MAX-1];                  \
-    clause c_time0[0 .. C_MAX-1], c_time1[0 .. C_MAX-1], c_time2[0 .. C_MAX-1];                    \
-    clause c_time3[0 .. C_MAX-1], c_amount0[0 .. C_MAX-1], c_amount1[0 .. C_MAX-1];                \
-    clause c_amount2[0 .. C_MAX-1], c_amount3[0 .. C_MAX-1], c_turn[0 .. C_MAX-1];                 \
-    clause c_used[0 .. C_MAX-1], c_thread[0 .. C_MAX-1], c_top[0 .. C_MAX-1];                      \
-    clause r_thread[0 .. R_MAX-1], r_context[0 .. R_MAX-1], r_below[0 .. R_MAX-1];                 \
-    clause r_above[0 .. R_MAX-1], n_word[0 .. N_MAX-1];
-#define BOUND_FIELDS(clause)                                                                       \
-    RUNNING_FIELDS(clause)                                                                         \
-    clause t_cnode[0 .. T_MAX-1], t_space[0 .. T_MAX-1], t_buffer[0 .. T_MAX-1];                   \
-    clause t_notification[0 .. T_MAX-1], n_thread[0 .. N_MAX-1];
-/* clang-format on */
-
-/* What each noun offers. X_init makes a free entry, which is as X_end or the boot left it, a new
- * object. X_end does one slice of ending it; true when nothing is left to do, and the entry is free
- * to be made anew. Threads that wait on the object are answered with ERR_CANCELLED. */
-/*@ RUNNING(requires)
-    requires 1 <= t < T_MAX;
-    RUNNING_FIELDS(assigns)
-    RUNNING(ensures) */
+/* What each noun offers. X_end does one slice of ending an object; true when nothing is left to do,
+ * and the entry is as the boot left it: free to be made anew. Threads that wait on the object are
+ * answered with ERR_CANCELLED. Only threads have something that a new one needs. */
+/*@ requires is_thread(t);
+    assigns t_reg[t * 32 .. t * 32 + 31];
+    ensures \forall integer r; t * 32 <= r < t * 32 + 32 && r != t * 32 + R_FULL ==>
+        t_reg[r] == 0;
+    ensures t_reg[t * 32 + R_FULL] == 1; */
 void thread_init(uint32_t t);
 /*@ RUNNING(requires)
     requires 1 <= t < T_MAX;
     RUNNING_FIELDS(assigns)
-    RUNNING(ensures) */
+    RUNNING(ensures)
+    ensures \result && t_state[t] == THREAD_STOPPED && t_queue[t] == NIL && t_fault[t] == 0;
+    ensures t_reply[t] == NIL && t_context[t] == NIL && current != t; */
 bool thread_end(uint32_t t);
 /*@ RUNNING(requires)
     requires 1 <= e < E_MAX;
     RUNNING_FIELDS(assigns)
-    RUNNING(ensures) */
-void endpoint_init(uint32_t e);
-/*@ RUNNING(requires)
-    requires 1 <= e < E_MAX;
-    RUNNING_FIELDS(assigns)
-    RUNNING(ensures) */
+    RUNNING(ensures)
+    ensures \result ==> q_head[PRIORITIES + e + 1] == NIL && e_cursor[e] == NIL &&
+        q_head[PRIORITIES + E_MAX + e + 1] == NIL; */
 bool endpoint_end(uint32_t e);
 /*@ RUNNING(requires)
     requires 1 <= n < N_MAX;
+    requires n_links;
     RUNNING_FIELDS(assigns)
-    RUNNING(ensures) */
-void notification_init(uint32_t n);
-/*@ RUNNING(requires)
-    requires 1 <= n < N_MAX;
-    RUNNING_FIELDS(assigns)
-    RUNNING(ensures) */
+    assigns n_word[n];
+    RUNNING(ensures)
+    ensures n_links;
+    ensures \result ==> q_head[PRIORITIES + 2 * E_MAX + n + 1] == NIL && n_word[n] == 0; */
 bool notification_end(uint32_t n);
 /*@ RUNNING(requires)
     requires 1 <= r < R_MAX;
     RUNNING_FIELDS(assigns)
-    RUNNING(ensures) */
-void reply_init(uint32_t r);
-/*@ RUNNING(requires)
-    requires 1 <= r < R_MAX;
-    RUNNING_FIELDS(assigns)
-    RUNNING(ensures) */
+    RUNNING(ensures)
+    ensures \result && r_thread[r] == NIL && r_context[r] == NIL; */
 bool reply_end(uint32_t r);
 /*@ RUNNING(requires)
     requires 1 <= c < C_MAX;
     RUNNING_FIELDS(assigns)
-    RUNNING(ensures) */
-void context_init(uint32_t c);
-/*@ RUNNING(requires)
-    requires 1 <= c < C_MAX;
-    RUNNING_FIELDS(assigns)
-    RUNNING(ensures) */
+    RUNNING(ensures)
+    ensures \result ==> c_top[c] == NIL && c_thread[c] == NIL && due_count < c_place[c];
+    ensures \result ==> c_budget[c] == 0 && running != c; */
 bool context_end(uint32_t c);
 
 /* A capability was put into the hidden slot THREAD_SLOT(t, role), or is about to be taken out of
  * it. Without cnode a thread's handles are all refused; without space or context it does not run.
  */
+/*@ RUNNING(requires)
+    requires n_links && is_thread(t) && role < ROLES;
+    requires role == ROLE_NOTIFICATION ==> is_notification(s_object[THREAD_SLOT(t, role)]) &&
+        n_thread[s_object[THREAD_SLOT(t, role)]] == NIL && t_notification[t] == NIL;
+    requires role == ROLE_CONTEXT ==> is_context(s_object[THREAD_SLOT(t, role)]);
+    RUNNING_FIELDS(assigns)
+    assigns t_cnode[t], t_space[t], t_buffer[t], t_notification[t];
+    assigns n_thread[0 .. N_MAX-1], n_word[0 .. N_MAX-1];
+    RUNNING(ensures)
+    ensures n_links;
+    ensures t_cnode[t] ==
+        (role == ROLE_CNODE ? s_object[THREAD_SLOT(t, role)] : \old(t_cnode[t]));
+    ensures t_space[t] ==
+        (role == ROLE_SPACE ? s_object[THREAD_SLOT(t, role)] : \old(t_space[t]));
+    ensures t_buffer[t] ==
+        (role == ROLE_BUFFER ? s_object[THREAD_SLOT(t, role)] : \old(t_buffer[t]));
+    ensures t_notification[t] ==
+        (role == ROLE_NOTIFICATION ? s_object[THREAD_SLOT(t, role)] : \old(t_notification[t])); */
 void thread_bound(uint32_t t, uint32_t role);
 /*@ RUNNING(requires)
-    requires 1 <= t < T_MAX && role < ROLES;
+    requires n_links && is_thread(t) && role < ROLES;
     requires role == ROLE_NOTIFICATION ==> is_notification(s_object[THREAD_SLOT(t, role)]) &&
         n_thread[s_object[THREAD_SLOT(t, role)]] == t;
     requires role == ROLE_CONTEXT ==> is_context(s_object[THREAD_SLOT(t, role)]);
     RUNNING_FIELDS(assigns)
     assigns t_cnode[t], t_space[t], t_buffer[t], t_notification[t], n_thread[0 .. N_MAX-1];
     RUNNING(ensures)
+    ensures n_links;
     ensures \forall integer n; is_notification(n) ==> n_thread[n] ==
         (role == ROLE_NOTIFICATION && n == s_object[THREAD_SLOT(t, role)]
              ? NIL : \at(n_thread[n],Pre)); */

@@ -72,7 +72,8 @@ static inline void reply_link(uint32_t r, uint32_t t)
     assigns r_thread[r], t_reply[r_thread[r]];
     REPLIES(ensures)
     ensures r_thread[r] == NIL;
-    ensures \old(r_thread[r]) != NIL ==> t_reply[\old(r_thread[r])] == NIL; */
+    ensures \old(r_thread[r]) != NIL ==> t_reply[\old(r_thread[r])] == NIL;
+    ensures \old(r_thread[r]) == NIL ==> t_reply[0] == \old(t_reply[0]); */
 static inline void reply_unlink(uint32_t r)
 {
     uint32_t t = r_thread[r];

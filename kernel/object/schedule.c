@@ -1,24 +1,14 @@
 /* Who runs: see schedule.h. */
 #include "object/schedule.h"
-#include "object/fault.h"
 
 uint32_t current;
 uint32_t t_state[T_MAX];
 uint64_t now;
 uint32_t running;
 uint64_t since;
-uint64_t timer_due;
 bool turn_over;
 uint32_t e_cursor[E_MAX];
-
-void schedule_init(void)
-{
-    due_init();
-    for (uint32_t c = 1; c < C_MAX; c++) {
-        context_configure(c, 0, 0, 0);
-    }
-    timer_due = ARCH_NEVER;
-}
+uint64_t n_word[N_MAX];
 
 void schedule_enter(void)
 {
@@ -38,7 +28,11 @@ void schedule_ready(uint32_t t)
         return;
     }
     if (c_time0[c] > now) {
+        /*@ assert \forall integer x; is_thread(x) ==> t_context[x] == c ==> x == t; */
         due_insert(c, c_time0[c]);
+        /*@ assert \forall integer x; is_thread(x) && x != t ==> t_context[x] != NIL ==>
+            (c_place[t_context[x]] <= due_count <==>
+                \at(c_place[t_context[x]] <= due_count, Pre)); */
     } else if (c == running && !turn_over) {
         ready_prepend(t);
     } else {
@@ -46,10 +40,33 @@ void schedule_ready(uint32_t t)
     }
 }
 
-void schedule_leave(uint32_t t, uint32_t state)
+/* Takes t out of the queue of an endpoint or notification; a cursor at t goes on to the next. */
+/*@ QUEUES(requires)
+    requires e_one && e_cursors;
+    requires is_thread(t) && PRIORITIES < t_queue[t];
+    assigns t_next[t], t_prev[t], t_queue[t], t_next[t_prev[t]], t_prev[t_next[t]];
+    assigns q_head[t_queue[t]], q_tail[t_queue[t]], e_cursor[0 .. E_MAX-1];
+    QUEUES(ensures)
+    ensures e_one;
+    ensures e_cursors;
+    ensures t_queue[t] == NIL;
+    ensures \old(t_prev[t]) == NIL ==> q_head[\old(t_queue[t])] == \old(t_next[t]);
+    ensures \forall integer e; 0 <= e < E_MAX ==> e_cursor[e] ==
+        (\at(e_cursor[e], Pre) == t ? \at(t_next[t], Pre) : \at(e_cursor[e], Pre)); */
+static void schedule_pass(uint32_t t)
 {
     uint32_t q = t_queue[t];
-    t_state[t] = state;
+    if (q <= PRIORITIES + E_MAX && e_cursor[q - PRIORITIES - 1] == t) {
+        e_cursor[q - PRIORITIES - 1] = t_next[t];
+    }
+    /*@ assert \forall integer e; 0 <= e < E_MAX ==> e_cursor[e] != t; */
+    queue_remove(t);
+}
+
+void schedule_leave(uint32_t t)
+{
+    uint32_t q = t_queue[t];
+    t_state[t] = THREAD_STOPPED;
     if (q == NIL) {
         return;
     }
@@ -57,16 +74,15 @@ void schedule_leave(uint32_t t, uint32_t state)
         ready_remove(t);
         return;
     }
-    if (q <= PRIORITIES + E_MAX && e_cursor[q - PRIORITIES - 1] == t) {
-        e_cursor[q - PRIORITIES - 1] = t_next[t];
-    }
-    queue_remove(t);
+    schedule_pass(t);
 }
 
 void schedule_again(uint32_t t)
 {
     if (t_state[t] == THREAD_READY) {
-        schedule_leave(t, THREAD_READY);
+        if (t_queue[t] != NIL) {
+            ready_remove(t);
+        }
         schedule_ready(t);
     }
 }
@@ -74,8 +90,12 @@ void schedule_again(uint32_t t)
 void context_set(uint32_t c, uint64_t budget, uint64_t period)
 {
     uint32_t t = c_thread[c];
+    /*@ assert \forall integer x; is_thread(x) ==> t_context[x] == c ==> x == t; */
     if (c_place[c] <= due_count) {
         due_remove(c);
+        /*@ assert \forall integer x; is_thread(x) && x != t ==> t_context[x] != NIL ==>
+            (c_place[t_context[x]] <= due_count <==>
+                \at(c_place[t_context[x]] <= due_count, Pre)); */
     }
     context_configure(c, budget, period, now);
     if (t != NIL) {
@@ -83,80 +103,17 @@ void context_set(uint32_t c, uint64_t budget, uint64_t period)
     }
 }
 
-/* Puts the running thread off when it cannot go on or its turn is over; it is nobody's turn then.
- */
-static void schedule_put_off(void)
+void context_free(uint32_t c)
 {
-    uint32_t t = current;
-    uint32_t c = t_context[t];
-    if (t == NIL) {
-        return;
-    }
-    if (t_state[t] != THREAD_READY || c == NIL) {
-        current = NIL;
-    } else if (c_time0[c] > now) {
-        current = NIL;
-        if (c_place[c] > due_count) {
-            due_insert(c, c_time0[c]);
-        }
-        if (c_top[c] != NIL) {
-            fault_time(t);
-        }
-    } else if (turn_over && c == running) {
-        current = NIL;
-        ready_append(t);
+    uint32_t t = context_take(c);
+    if (t != NIL) {
+        schedule_again(t);
     }
 }
 
-/* Contexts whose refill is due: their threads are ready. */
-static void schedule_release(void)
+void context_move(uint32_t c, uint32_t t)
 {
-    for (uint32_t k = 0; k < RELEASE_SLICE && due_count > 0 && c_due[due_heap[1]] <= now; k++) {
-        uint32_t c = due_heap[1];
-        uint32_t t = c_thread[c];
-        due_remove(c);
-        context_merge(c, now);
-        if (t != NIL && t_state[t] == THREAD_READY && t_queue[t] == NIL && t != current) {
-            ready_append(t);
-        }
-    }
-}
-
-/* Sets the timer for the thread that runs from now on. */
-/*@ DUE(requires)
-    CONTEXTS(requires)
-    requires 0 <= current < T_MAX && 0 <= t_context[current] < C_MAX;
-    assigns running, timer_due;
-    ensures running == t_context[current];
-    ensures due_count > 0 ==> timer_due <= c_due[due_heap[1]];
-    ensures running != NIL ==> timer_due <= now + c_budget[running];
-    ensures running == NIL && due_count == 0 ==> timer_due == ARCH_NEVER; */
-static void schedule_timer(void)
-{
-    uint64_t due = due_count > 0 ? c_due[due_heap[1]] : ARCH_NEVER;
-    running = t_context[current];
-    if (running != NIL) {
-        uint64_t end = time_sum(now, context_left(running));
-        due = end < due ? end : due;
-    }
-    if (due != timer_due) {
-        timer_due = due;
-        arch_timer_set(due);
-    }
-}
-
-void schedule(void)
-{
-    uint32_t first;
-    schedule_put_off();
-    schedule_release();
-    first = ready_first();
-    if (first != NIL && (current == NIL || t_priority[first] > t_priority[current])) {
-        ready_remove(first);
-        if (current != NIL) {
-            ready_prepend(current);
-        }
-        current = first;
-    }
-    schedule_timer();
+    context_free(c);
+    context_give(c, t);
+    schedule_again(t);
 }

@@ -17,36 +17,29 @@ uint32_t t_fault[T_MAX];
 
 void thread_init(uint32_t t)
 {
+    /*@ loop invariant 0 <= r <= 32;
+        loop invariant \forall integer k; t * 32 <= k < t * 32 + r ==> t_reg[k] == 0;
+        loop assigns r, t_reg[t * 32 .. t * 32 + 31];
+        loop variant 32 - r; */
     for (uint32_t r = 0; r < T_REGS; r++) {
         t_reg[t * T_REGS + r] = 0;
     }
     t_reg[t * T_REGS + R_FULL] = 1;
-    t_state[t] = THREAD_STOPPED;
-    t_priority[t] = 0;
-    t_fault[t] = 0;
-    t_badge[t] = 0;
-    t_rights[t] = 0;
     arch_fpu_reset(t);
 }
 
 bool thread_end(uint32_t t)
 {
-    uint32_t r;
-    uint32_t c = t_context[t];
-    thread_suspend(t);
-    r = t_reply[t];
-    if (r != NIL) {
-        if (r_context[r] != NIL) {
-            reply_pull(r);
-        }
-        reply_unlink(r);
-    }
-    if (c != NIL) {
-        context_take(c);
+    thread_cancel(t, ERR_CANCELLED);
+    answer_forget(t);
+    if (t_context[t] != NIL) {
+        context_free(t_context[t]);
     }
     if (current == t) {
         current = NIL;
     }
+    t_fault[t] = 0;
+    t_priority[t] = 0;
     arch_fpu_reset(t);
     return true;
 }
@@ -55,7 +48,7 @@ void thread_cancel(uint32_t t, uint32_t error)
 {
     uint32_t state = t_state[t];
     uint32_t r = t_reply[t];
-    schedule_leave(t, THREAD_STOPPED);
+    schedule_leave(t);
     if (state == THREAD_STOPPED || state == THREAD_READY) {
         return;
     }
@@ -66,11 +59,6 @@ void thread_cancel(uint32_t t, uint32_t error)
         message_refuse(t, error, 0, 0);
     }
     t_fault[t] = 0;
-}
-
-void thread_suspend(uint32_t t)
-{
-    thread_cancel(t, ERR_CANCELLED);
 }
 
 void thread_resume(uint32_t t)
@@ -84,49 +72,46 @@ void thread_resume(uint32_t t)
 void thread_set_priority(uint32_t t, uint32_t priority)
 {
     uint32_t q = t_queue[t];
-    if (q != NIL && q <= PRIORITIES) {
-        ready_remove(t);
+    if (q == NIL || q > PRIORITIES) {
         t_priority[t] = priority;
-        ready_append(t);
-    } else {
-        t_priority[t] = priority;
+        return;
     }
+    ready_remove(t);
+    t_priority[t] = priority;
+    ready_append(t);
 }
 
 /* Makes t run on context c, which is lent to nobody by another. What t itself has lent, it no
  * longer gets back. */
+/*@ RUNNING(requires)
+    requires is_thread(t) && is_context(c);
+    CONTEXT_FIELDS(assigns)
+    RUNNING(ensures)
+    ensures t_context[t] == c && (t_reply[t] == NIL || r_context[t_reply[t]] == NIL); */
 static void bind_context(uint32_t t, uint32_t c)
 {
-    uint32_t r = t_reply[t];
-    uint32_t b = context_take(c);
-    if (b != NIL) {
-        schedule_again(b);
-    }
-    if (r != NIL && t_state[t] != THREAD_RECEIVING && r_context[r] != NIL) {
-        reply_pull(r);
-        if (t_state[t] < THREAD_ANSWER) {
-            reply_unlink(r);
-        }
-    }
+    answer_forget(t);
     if (t_context[t] != NIL) {
-        context_take(t_context[t]);
+        context_free(t_context[t]);
     }
-    context_give(c, t);
-    schedule_again(t);
+    context_move(c, t);
 }
 
 /* t has context c no more: neither now nor when it comes back. */
+/*@ RUNNING(requires)
+    requires is_thread(t) && is_context(c);
+    CONTEXT_FIELDS(assigns)
+    RUNNING(ensures)
+    ensures t_context[t] != c && (t_reply[t] == NIL || r_context[t_reply[t]] != c); */
 static void unbind_context(uint32_t t, uint32_t c)
 {
     uint32_t r = t_reply[t];
     if (t_context[t] == c) {
-        context_take(c);
-        schedule_again(t);
-    } else if (r != NIL && r_context[r] == c) {
-        reply_pull(r);
-        if (t_state[t] < THREAD_ANSWER) {
-            reply_unlink(r);
-        }
+        context_free(c);
+        return;
+    }
+    if (r != NIL && r_context[r] == c) {
+        answer_forget(t);
     }
 }
 

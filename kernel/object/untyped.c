@@ -152,18 +152,6 @@ static void object_init(uint32_t type, uint32_t size, uint32_t first)
     case OBJ_THREAD:
         thread_init(first);
         break;
-    case OBJ_ENDPOINT:
-        endpoint_init(first);
-        break;
-    case OBJ_NOTIFICATION:
-        notification_init(first);
-        break;
-    case OBJ_REPLY:
-        reply_init(first);
-        break;
-    case OBJ_CONTEXT:
-        context_init(first);
-        break;
     case OBJ_SPACE:
         make_table(first, ARCH_LEVELS);
         break;
@@ -177,7 +165,7 @@ static void object_init(uint32_t type, uint32_t size, uint32_t first)
             make_large(first);
         }
         break;
-    default: /* a line is as its last owner left it: masked */
+    default: /* as its last owner left it; a line masked */
         break;
     }
 }

@@ -195,6 +195,10 @@ static void break_state(uint32_t clause)
     case CLAUSE_thread_answer:
         t_state[T(3)] = THREAD_ANSWER;
         break;
+    case CLAUSE_thread_linked:
+        t_reply[T(3)] = T(3);
+        r_thread[T(3)] = T(3);
+        break;
     case CLAUSE_thread_fault:
         t_fault[T(3)] = FAULT_PAGE;
         break;

@@ -10,6 +10,7 @@
 #include "object/dump.h"
 #include "object/space.h"
 #include "object/thread.h"
+#include "object/turn.h"
 #include "object/untyped.h"
 
 #include <stdio.h>

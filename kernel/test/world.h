@@ -14,6 +14,7 @@
 #include "object/fault.h"
 #include "object/notification.h"
 #include "object/thread.h"
+#include "object/turn.h"
 
 #define W_THREADS 10u
 #define W_BUDGET  1000000ULL

@@ -14,6 +14,7 @@
 #include "machine.h"
 #include "object/decode.h"
 #include "object/thread.h"
+#include "object/turn.h"
 #include "object/untyped.h"
 
 #define ROOT          1u /* the root task's thread */

@@ -1,0 +1,175 @@
+/* The end of an entry: see turn.h. */
+#include "object/turn.h"
+
+#include "object/fault.h"
+
+uint64_t timer_due;
+
+void schedule_init(void)
+{
+    due_init();
+    /*@ loop invariant 1 <= c <= C_MAX;
+        loop invariant \forall integer k; 1 <= k < c ==> c_budget[k] == 0 && c_period[k] == 0 &&
+            c_count[k] == 1 && c_turn[k] == 0 && c_amount0[k] == 0 && c_amount1[k] == 0 &&
+            c_amount2[k] == 0 && c_amount3[k] == 0;
+        loop assigns c, c_budget[1 .. C_MAX-1], c_period[1 .. C_MAX-1], c_turn[1 .. C_MAX-1];
+        loop assigns c_used[1 .. C_MAX-1];
+        CONTEXTS_FIELDS(loop assigns)
+        loop variant C_MAX - c; */
+    for (uint32_t c = 1; c < C_MAX; c++) {
+        context_configure(c, 0, 0, 0);
+    }
+    timer_due = ARCH_NEVER;
+}
+
+/* clang-format off */
+/* For contracts: the running thread, if any, can go on. */
+#define GOES_ON                                                                                    \
+    (current != NIL ==> t_state[current] == THREAD_READY && t_queue[current] == NIL &&             \
+     t_reply[current] == NIL && is_context(t_context[current]) &&                                  \
+     due_count < c_place[t_context[current]])
+/* clang-format on */
+
+/* Puts the running thread off when it cannot go on or its turn is over; it is nobody's turn then.
+ */
+/*@ RUNNING(requires) MESSAGES(requires)
+    MEET_FIELDS(assigns)
+    assigns t_fault[current], t_badge[current], t_rights[current], current;
+    RUNNING(ensures) MESSAGES(ensures)
+    ensures GOES_ON;
+    ensures current == NIL || (current == \old(current) && c_time0[t_context[current]] <= now); */
+static void schedule_put_off(void)
+{
+    uint32_t t = current;
+    uint32_t c = t_context[t];
+    if (t == NIL) {
+        return;
+    }
+    if (t_state[t] != THREAD_READY || c == NIL) {
+        current = NIL;
+        return;
+    }
+    /*@ assert \forall integer x; is_thread(x) ==> t_context[x] == c ==> x == t; */
+    if (c_place[c] <= due_count) { /* one that waits was bound to it */
+        due_remove(c);
+    }
+    if (c_time0[c] > now) {
+        current = NIL;
+        due_insert(c, c_time0[c]);
+        if (c_top[c] != NIL) {
+            fault_time(t);
+        }
+        return;
+    }
+    if (turn_over && c == running) {
+        current = NIL;
+        ready_append(t);
+    }
+}
+
+/* The refill for which c waits is due: its thread is ready. */
+/*@ QUEUES(requires) READY(requires) DUE(requires) CONTEXTS(requires) PLACED(requires)
+    requires x_links && GOES_ON;
+    requires is_context(c) && c_place[c] <= due_count;
+    READY_FIELDS(assigns)
+    DUE_FIELDS(assigns)
+    assigns t_queue[c_thread[c]], c_count[c];
+    REFILL_FIELDS(assigns)
+    QUEUES(ensures) READY(ensures) DUE(ensures) CONTEXTS(ensures) PLACED(ensures)
+    ensures GOES_ON && due_count == \old(due_count) - 1; */
+static void release(uint32_t c)
+{
+    uint32_t t = c_thread[c];
+    /*@ assert \forall integer x; is_thread(x) ==> t_context[x] == c ==> x == t; */
+    due_remove(c);
+    /*@ assert \forall integer x; is_thread(x) && x != t ==> t_context[x] != NIL ==>
+        (c_place[t_context[x]] <= due_count <==>
+            \at(c_place[t_context[x]] <= due_count, Pre)); */
+    context_merge(c, now);
+    if (t_state[t] != THREAD_READY) {
+        return;
+    }
+    ready_append(t);
+}
+
+/* Contexts whose refill is due. */
+/*@ QUEUES(requires) READY(requires) DUE(requires) CONTEXTS(requires) PLACED(requires)
+    requires x_links && GOES_ON;
+    READY_FIELDS(assigns)
+    DUE_FIELDS(assigns)
+    CONTEXTS_FIELDS(assigns)
+    assigns t_queue[0 .. T_MAX-1];
+    QUEUES(ensures) READY(ensures) DUE(ensures) CONTEXTS(ensures) PLACED(ensures)
+    ensures GOES_ON; */
+static void schedule_release(void)
+{
+    /*@ loop invariant 0 <= k <= RELEASE_SLICE;
+        QUEUES(loop invariant) READY(loop invariant) DUE(loop invariant) CONTEXTS(loop invariant)
+        PLACED(loop invariant)
+        loop invariant GOES_ON;
+        loop assigns k, t_queue[0 .. T_MAX-1];
+        READY_FIELDS(loop assigns)
+        DUE_FIELDS(loop assigns)
+        CONTEXTS_FIELDS(loop assigns)
+        loop variant RELEASE_SLICE - k; */
+    for (uint32_t k = 0; k < RELEASE_SLICE && due_count > 0 && c_due[due_heap[1]] <= now; k++) {
+        release(due_heap[1]);
+    }
+}
+
+/* Who is first of those that are ready runs instead of the running thread, which can go on, if its
+ * priority is higher. */
+/*@ QUEUES(requires) READY(requires) DUE(requires) PLACED(requires) REPLIES(requires)
+    LINKS(requires)
+    requires x_links && GOES_ON;
+    READY_FIELDS(assigns)
+    assigns t_queue[0 .. T_MAX-1], current;
+    QUEUES(ensures) READY(ensures) PLACED(ensures)
+    ensures GOES_ON;
+    ensures current == NIL ==> \forall integer q; 1 <= q <= PRIORITIES ==> q_head[q] == NIL;
+    ensures current != NIL ==> ready_top <= t_priority[current]; */
+static void schedule_choose(void)
+{
+    uint32_t first = ready_first();
+    if (first == NIL || (current != NIL && t_priority[first] <= t_priority[current])) {
+        return;
+    }
+    ready_remove(first);
+    if (current == NIL) {
+        current = first;
+        return;
+    }
+    ready_prepend(current);
+    current = first;
+}
+
+/* Sets the timer for the thread that runs from now on. */
+/*@ DUE(requires)
+    CONTEXTS(requires)
+    requires 0 <= current < T_MAX && 0 <= t_context[current] < C_MAX;
+    assigns running, timer_due;
+    ensures running == t_context[current];
+    ensures due_count > 0 ==> timer_due <= c_due[due_heap[1]];
+    ensures running != NIL ==> timer_due <= now + c_budget[running];
+    ensures running == NIL && due_count == 0 ==> timer_due == ARCH_NEVER; */
+static void schedule_timer(void)
+{
+    uint64_t due = due_count > 0 ? c_due[due_heap[1]] : ARCH_NEVER;
+    running = t_context[current];
+    if (running != NIL) {
+        uint64_t end = time_sum(now, context_left(running));
+        due = end < due ? end : due;
+    }
+    if (due != timer_due) {
+        timer_due = due;
+        arch_timer_set(due);
+    }
+}
+
+void schedule(void)
+{
+    schedule_put_off();
+    schedule_release();
+    schedule_choose();
+    schedule_timer();
+}
