@@ -49,7 +49,7 @@ static cg_err recover(struct active *t, uint64_t first, const uint64_t *segment,
         return CG_ENOMEM;
     }
     j->recover = true;
-    j->first = first;
+    j->first = j->dead = first;
     j->last = segments ? segment[segments - 1] : 0;
     j->next = segments && j->last >= first ? j->last + 1 : first;
     active_job_run(j);
@@ -127,7 +127,7 @@ cg_err active_open(const struct active_config *c, struct active **out, struct cg
         cg_free(t);
         return e;
     }
-    t->gen = first;
+    t->gen = t->dead = first;
     *out = t;
     return CG_OK;
 }
@@ -139,8 +139,11 @@ void active_close(struct active *t)
     if (!t->failed) {
         active_sync(t, NULL);
     }
-    if (empty && !t->failed && store_hold_lasts(t->hold, 0)) {
-        store_journal_remove(t->s, number);
+    if (!t->failed && store_hold_lasts(t->hold, 0)) {
+        uint64_t end = number + empty;
+        for (uint64_t i = t->dead; i < end; i++) {
+            store_journal_remove(t->s, i);
+        }
     }
     act_tree_fini(t);
     store_hold_drop(t->hold);
@@ -214,6 +217,7 @@ cg_err active_freeze(struct active *t, const char *snapshot, struct active_job *
         job_free(j);
         return e;
     }
+    j->dead = t->dead;
     j->first = t->seg[0].number;
     j->last = t->gen++;
     j->next = t->gen;
@@ -308,7 +312,8 @@ static void rest_all(struct active *t, uint64_t gen)
     }
 }
 
-static void drop_segments(struct active *t, uint64_t last)
+/* Nothing of them is read any more. The next job removes the files, for that can take long. */
+static void close_segments(struct active *t, uint64_t last)
 {
     size_t kept = 0;
     for (size_t i = 0; i < t->segs; i++) {
@@ -316,7 +321,6 @@ static void drop_segments(struct active *t, uint64_t last)
             t->seg[kept++] = t->seg[i];
         } else {
             store_journal_close(t->seg[i].j);
-            store_journal_remove(t->s, t->seg[i].number);
         }
     }
     t->segs = kept;
@@ -354,7 +358,8 @@ cg_err active_job_done(struct active *t, struct active_job *j, uint32_t slice, s
             return CG_EAGAIN;
         }
         rest_all(t, j->last);
-        drop_segments(t, j->last);
+        close_segments(t, j->last);
+        t->dead = j->first;
         t->ref_epoch = j->ref_epoch;
         t->frozen_records = 0;
         t->commits++;

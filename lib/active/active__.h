@@ -94,6 +94,7 @@ struct active {
     uint64_t ref_epoch;  /* of the base */
     struct segment *seg; /* those not committed, in order; the last is written */
     size_t segs, segs_cap;
+    uint64_t dead; /* segments from here to the first that is not committed may be there still */
     uint64_t records, frozen_records; /* logged since the freeze; in segments before that */
     uint64_t looked_at;               /* bytes of the journal when space was looked at last */
     uint64_t commits;
@@ -186,6 +187,7 @@ cg_err act_log_end_segment(struct active *t, struct cg_errbuf *eb);
 struct active_job {
     struct active tree; /* a commit's own */
     struct active_config config;
+    uint64_t dead;        /* segments from here to first are to be removed */
     uint64_t first, last; /* segments; none when first > last */
     uint64_t next;        /* the first that is not in the new root */
     bool recover;         /* nobody has files open, and the last segment may end anywhere */

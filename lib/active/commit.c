@@ -517,6 +517,9 @@ static cg_err run(struct active_job *j)
 {
     struct putting p = {.t = &j->tree, .eb = &j->eb};
     struct store_refinfo ref;
+    for (uint64_t i = j->dead; i < j->first; i++) {
+        store_journal_remove(j->config.writes, i);
+    }
     cg_err e = replay(j);
     e = e ? e : store_writer_open(j->config.writes, "active commit", STORE_DEFAULT, &p.w, &j->eb);
     if (e) {

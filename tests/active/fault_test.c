@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-enum { QUICK_POINTS = 120, ALLOC_STEP_QUICK = 97, ALLOC_STEP_FULL = 5, MANY = UINT16_MAX };
+enum { CALL_STEP_QUICK = 37, ALLOC_STEP_QUICK = 1999, ALLOC_STEP_FULL = 29, MANY = UINT16_MAX };
 
 static struct disk *fresh;
 static uint64_t seed;
@@ -63,7 +63,7 @@ static void each_call_of_the_disk(void **state)
 {
     (void)state;
     uint64_t failed = 0;
-    for (uint64_t at = 1;; at += kit_full() ? 1 : 11) {
+    for (uint64_t at = 1;; at += kit_full() ? 1 : CALL_STEP_QUICK) {
         struct work r;
         struct disk *d = disk_copy(fresh);
         disk_fail_at(d, at);
