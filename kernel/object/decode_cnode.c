@@ -116,18 +116,42 @@ static uint32_t decode_copy(bool mint)
     return error;
 }
 
+/* What move asks of its slots: to is empty, or the move has begun. 0 or the error. */
+/*@ requires from < SLOTS && to < SLOTS && d_object < HOME_SLOTS && is_slot(d_slot[A_FROM - 1]);
+    requires s_object[d_slot[A_FROM - 1]] < HOME_SLOTS;
+    assigns d_argument, d_limit;
+    ensures \result == 0 ==> is_slot(to) && is_slot(from) && s_type[from] != 0;
+    ensures \result == 0 ==>
+        s_type[to] == 0 || (s_parent[from] == to && s_type[from] == s_type[to]);
+    ensures \result == 0 || \result == ERR_SLOT; */
+static uint32_t check_move(uint32_t from, uint32_t to)
+{
+    uint32_t error = check_pair(from, to);
+    if (error == 0 && s_type[to] != 0 && !move_begun(from, to)) {
+        error = refuse(ERR_SLOT, A_INDEX, k_count[d_object]);
+    }
+    return error;
+}
+
+/*@ WHOLE(requires, NIL)
+    requires is_home(d_self) && s_type[d_self] == OBJ_CNODE && d_object == s_object[d_self];
+    requires is_home(d_slot[1]) && s_type[d_slot[1]] == OBJ_CNODE;
+    assigns d_argument, d_limit;
+    TABLES(assigns)
+    WHOLE(ensures, NIL)
+    ensures \result < ERRORS;
+    ensures \result == 0 ==> s_type[from_slot{Pre}] == 0;
+    ensures \result == 0 || \result == ERR_AGAIN ==>
+        s_type[to_slot{Pre}] == \at(s_type[from_slot],Pre); */
 static uint32_t decode_move(void)
 {
     uint32_t to = cnode_slot(d_object, d_word[A_INDEX - 1]);
     uint32_t from = cnode_slot(s_object[d_slot[A_FROM - 1]], d_word[A_FROM_INDEX - 1]);
-    uint32_t error = check_pair(from, to);
-    if (error != 0) {
-        return error;
+    uint32_t error = check_move(from, to);
+    if (error == 0 && !move_slice(from, to)) {
+        error = ERR_AGAIN;
     }
-    if (s_type[to] != 0 && !move_begun(from, to)) {
-        return refuse(ERR_SLOT, A_INDEX, k_count[d_object]);
-    }
-    return move_slice(from, to) ? 0 : ERR_AGAIN;
+    return error;
 }
 
 /* Appends the entries behind the cnode, when they lie in the untyped's range and are free. */
