@@ -140,6 +140,7 @@ static bool noun_end(uint32_t s)
     uint32_t type = s_type[s];
     uint32_t object = s_object[s];
     bool ended = true;
+    /*@ assert home: s < HOME_SLOTS; */
     if (type == OBJ_CNODE) {
         cnode_free(object);
     } else if (type == OBJ_IRQ) {
@@ -151,6 +152,11 @@ static bool noun_end(uint32_t s)
     } else {
         ended = awaited_end(type, object);
     }
+    /*@ assert stays: slot_stays(s); */
+    /*@ assert less: \forall integer x; is_slot(x) ==> slot_stays(x) || s_type[x] == 0; */
+    /*@ assert alone: \forall integer x; is_slot(x) && x != s ==> own_of(x) != own_of(s); */
+    /*@ assert filled: home_filled(s); */
+    /*@ assert owners: cnode_owner(s); */
     return ended;
 }
 
@@ -373,8 +379,10 @@ bool move_begun(uint32_t from, uint32_t to)
     ensures \old(s_type[to]) != 0 ==> slot_stays(to); */
 static void move_begin(uint32_t from, uint32_t to)
 {
+    /*@ assert begun: s_type[to] != 0 ==> owner[own_of(from)] != from; */
     if (s_type[to] == 0) {
         cap_hand_over(from, to);
+        /*@ assert moved: own_of(from) == own_of(to) && owner[own_of(from)] != from; */
         /*@ assert filled: home_filled(NIL); */
         /*@ assert owners: cnode_owner(NIL); */
     }
