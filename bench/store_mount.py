@@ -76,7 +76,7 @@ class Store(Mount):
         run(*self.words, "put", "bench", tree)
 
     def mount(self):
-        self.serve(*self.words, "mount", self.mnt)
+        self.serve(*self.words, "mount", "--active", self.mnt)
         self.reads, active = os.path.join(self.mnt, "snap", "bench"), os.path.join(self.mnt, "active")
         wait_for(lambda: os.path.isdir(self.reads))
         self.writes = active if os.path.isdir(active) and os.access(active, os.W_OK) else None
