@@ -17,17 +17,29 @@ void answer_forget(uint32_t t)
     }
 }
 
-void answer_return(uint32_t r)
+/* Ends the link between r and its thread, which gets back nothing. */
+/*@ REPLIES(requires) LINKS_BUT(requires, r_thread[r])
+    requires is_reply(r) && r_thread[r] != NIL && t_state[r_thread[r]] <= THREAD_READY;
+    assigns r_thread[r], t_reply[r_thread[r]], r_context[r], r_below[r], r_above[r];
+    assigns r_below[r_above[r]], r_above[r_below[r]], c_top[r_context[r]];
+    REPLIES(ensures) LINKS(ensures)
+    ensures r_thread[r] == NIL && r_context[r] == NIL && t_reply[\old(r_thread[r])] == NIL; */
+static void unlink_all(uint32_t r)
 {
-    uint32_t a = r_thread[r];
-    uint32_t c = r_context[r];
-    bool back = c_top[c] == r;
-    if (c == NIL) {
+    if (r_context[r] == NIL) {
         reply_unlink(r);
         return;
     }
     reply_pull(r);
     reply_unlink(r);
+}
+
+void answer_return(uint32_t r)
+{
+    uint32_t a = r_thread[r];
+    uint32_t c = r_context[r];
+    bool back = c != NIL && c_top[c] == r;
+    unlink_all(r);
     if (!back) {
         return;
     }
