@@ -48,9 +48,11 @@ void notification_signal(uint32_t n, uint64_t bits)
     uint64_t word = n_word[n] | bits;
     if (t == NIL) {
         n_word[n] = word;
+        /*@ assert n_waits; */
         return;
     }
     n_word[n] = 0;
+    /*@ assert n_waits; */
     if (word == 0) {
         return;
     }
