@@ -184,7 +184,9 @@ bool endpoint_cancel(uint32_t e, uint64_t badge)
         loop variant DRAIN_SLICE - k; */
     for (uint32_t k = 0; k < DRAIN_SLICE && e_cursor[e] != NIL; k++) {
         uint32_t t = e_cursor[e];
+        /*@ assert t_next[t] != NIL ==> t_queue[t_next[t]] == PRIORITIES + e + 1; */
         e_cursor[e] = t_next[t];
+        /*@ assert e_cursors; */
         if (t_badge[t] == badge) {
             answer_error(t, ERR_CANCELLED);
         }
