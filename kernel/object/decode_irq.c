@@ -1,10 +1,43 @@
 /* Decoding the invocations of interrupt lines and I/O ports. */
+#include "object/cnode.h"
 #include "object/decode.h"
 #include "object/irq.h"
 
 enum { A_NOTIFICATION = 1 };
 enum { A_PORT = 1, A_BYTES, A_VALUE };
 
+/* Binds the line, which is not bound, to the notification of slot s. */
+/*@ WHOLE(requires, NIL)
+    requires 1 <= i < I_MAX && is_home(s) && s_type[s] != 0 && s_type[IRQ_SLOT(i)] == 0;
+    SLOT_FIELDS(assigns)
+    ensures forest;
+    ensures caps(NIL);
+    ensures maps;
+    ensures hidden_leaf;
+    ensures hidden_thread;
+    ensures hidden_irq;
+    ensures going;
+    ensures cnodes(NIL);
+    ensures s_parent[IRQ_SLOT(i)] == s && i_pending[i] == 0; */
+static void bind(uint32_t i, uint32_t s)
+{
+    irq_bind(i, s);
+    /*@ assert objects: \forall integer x; is_slot(x) && x != IRQ_SLOT(i) ==>
+            s_type[x] == \at(s_type[x],Pre) && s_object[x] == \at(s_object[x],Pre); */
+}
+
+/*@ WHOLE(requires, NIL)
+    requires 1 <= d_object < I_MAX;
+    requires label == INV_IRQ_BIND ==>
+        is_home(d_slot[0]) && s_type[d_slot[0]] == OBJ_NOTIFICATION;
+    assigns d_argument, d_limit;
+    SLOT_FIELDS(assigns)
+    BOUND_FIELDS(assigns)
+    WHOLE(ensures, NIL)
+    ensures \result == 0 || \result == ERR_BUSY || \result == ERR_ABSENT;
+    ensures label == INV_IRQ_BIND && \result == 0 ==>
+        s_parent[IRQ_SLOT(d_object)] == d_slot[0] && i_pending[d_object] == 0;
+    ensures label == INV_IRQ_UNBIND ==> s_type[IRQ_SLOT(d_object)] == 0; */
 uint32_t decode_irq(uint32_t label)
 {
     bool bound = s_type[IRQ_SLOT(d_object)] != 0;
@@ -12,7 +45,7 @@ uint32_t decode_irq(uint32_t label)
         if (bound) {
             return refuse(ERR_BUSY, 0, 0);
         }
-        irq_bind(d_object, d_slot[A_NOTIFICATION - 1]);
+        bind(d_object, d_slot[A_NOTIFICATION - 1]);
         return 0;
     }
     if (!bound) {
