@@ -10,7 +10,8 @@
 #define KERNEL_DECODE_H
 
 #include "abi/abi_table.h"
-#include "object/slot.h"
+#include "object/delete.h"
+#include "object/endpoint.h"
 
 #include <stdint.h>
 
@@ -44,6 +45,10 @@ uint32_t refuse(uint32_t error, uint32_t argument, uint64_t limit);
               arg_rights[(label)*ABI_ARGS + (n)])))
 /* clang-format on */
 
+/*@ // whom a notification is bound to by field it is bound to by capability
+    predicate bound_notification{L} = \forall integer t; is_thread(t) ==>
+        t_notification[t] != NIL ==> s_type[THREAD_SLOT(t, ROLE_NOTIFICATION)] != 0; */
+
 /* Does what thread t asks of the kernel object in slot; the answer is in t's registers. */
 void invoke(uint32_t t, uint32_t slot);
 
@@ -51,7 +56,34 @@ void invoke(uint32_t t, uint32_t slot);
  * label is one of the type, and the table's checks have passed. */
 uint32_t decode_untyped(uint32_t label);
 uint32_t decode_cnode(uint32_t label);
+/*@ WHOLE(requires, NIL)
+    requires bound_notification;
+    requires is_thread(d_object);
+    requires label == INV_THREAD_BIND ==> d_word[0] < ROLES &&
+        (d_slot[1] == NIL || (is_home(d_slot[1]) && s_type[d_slot[1]] != 0));
+    requires label == INV_THREAD_WRITE ==> 1 <= d_words <= MSG_WORDS_REGS;
+    requires label == INV_THREAD_PRIORITY ==> d_word[0] < PRIORITIES;
+    assigns d_argument, d_limit, d_word[0 .. MSG_WORDS_REGS - 1], d_answers;
+    SLOT_FIELDS(assigns)
+    BOUND_FIELDS(assigns)
+    WHOLE(ensures, NIL)
+    ensures \result < ERRORS;
+    ensures d_answers == \old(d_answers) || d_answers <= MSG_WORDS_REGS;
+    ensures label == INV_THREAD_RESUME && \result == 0 ==> t_state[d_object] == THREAD_READY;
+    ensures label == INV_THREAD_PRIORITY ==> t_priority[d_object] == d_word[0];
+    ensures label == INV_THREAD_SUSPEND ==> t_state[d_object] == THREAD_STOPPED; */
 uint32_t decode_thread(uint32_t label);
+/*@ WHOLE(requires, NIL)
+    requires is_context(d_object);
+    assigns d_argument, d_limit, d_word[0], d_answers;
+    RUNNING_FIELDS(assigns)
+    WHOLE(ensures, NIL)
+    ensures \result < ERRORS;
+    ensures label == INV_CONTEXT_CONFIGURE ==> d_answers == \old(d_answers);
+    ensures label == INV_CONTEXT_CONFIGURE && \result == 0 ==>
+        c_budget[d_object] == d_word[0] && c_period[d_object] == d_word[1];
+    ensures label != INV_CONTEXT_CONFIGURE ==> \result == 0 && d_answers == 1 &&
+        d_word[0] == \old(c_used[d_object]) && c_used[d_object] == 0; */
 uint32_t decode_context(uint32_t label);
 uint32_t decode_table(uint32_t label);
 uint32_t decode_frame(uint32_t label);

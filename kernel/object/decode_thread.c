@@ -44,6 +44,15 @@ static uint32_t check_role(uint32_t t, uint32_t role, uint32_t s)
     return 0;
 }
 
+/*@ WHOLE(requires, NIL)
+    requires bound_notification;
+    requires is_thread(t) && d_word[0] < ROLES;
+    requires d_slot[1] == NIL || (is_home(d_slot[1]) && s_type[d_slot[1]] != 0);
+    assigns d_argument, d_limit;
+    SLOT_FIELDS(assigns)
+    BOUND_FIELDS(assigns)
+    WHOLE(ensures, NIL)
+    ensures \result < ERRORS; */
 static uint32_t decode_bind(uint32_t t)
 {
     uint32_t role = (uint32_t)d_word[A_ROLE - 1];
