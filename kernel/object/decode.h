@@ -55,6 +55,19 @@ void invoke(uint32_t t, uint32_t slot);
 /* The nouns' parts: 0, or ERR_AGAIN when a slice is done and more is left, or what refuse() gave.
  * label is one of the type, and the table's checks have passed. */
 uint32_t decode_untyped(uint32_t label);
+/*@ WHOLE(requires, NIL)
+    requires is_home(d_self) && s_type[d_self] == OBJ_CNODE && d_object == s_object[d_self];
+    requires label == INV_CNODE_COPY || label == INV_CNODE_MINT || label == INV_CNODE_MOVE ==>
+        is_home(d_slot[1]) && s_type[d_slot[1]] == OBJ_CNODE;
+    requires label == INV_CNODE_COPY || label == INV_CNODE_MINT ==> d_word[3] <= RIGHTS_ALL;
+    requires label == INV_CNODE_EXTEND ==>
+        is_home(d_slot[0]) && s_type[d_slot[0]] == OBJ_UNTYPED;
+    assigns d_argument, d_limit, d_word[0 .. 7], d_answers;
+    assigns e_badge[0 .. E_MAX-1], s_home[0 .. HOME_SLOTS-1];
+    TABLES(assigns)
+    WHOLE(ensures, NIL)
+    ensures \result < ERRORS;
+    ensures d_answers == \old(d_answers) || d_answers == 8; */
 uint32_t decode_cnode(uint32_t label);
 /*@ WHOLE(requires, NIL)
     requires bound_notification;

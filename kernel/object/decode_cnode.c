@@ -91,6 +91,8 @@ static uint32_t check_copy(uint32_t from, uint32_t to, bool mint)
     assigns d_argument, d_limit;
     COPY_FIELDS(assigns)
     FOREST(ensures) CAPS(ensures)
+    ensures \old(hidden_leaf) ==> hidden_leaf;
+    ensures \old(hidden_thread) ==> hidden_thread;
     ensures \result < ERRORS;
     ensures \result == 0 ==> is_home(to_slot{Pre}) && is_home(from_slot{Pre}) &&
         s_parent[to_slot{Pre}] == from_slot{Pre};
@@ -161,6 +163,9 @@ static uint32_t decode_move(void)
         s_object[d_slot[A_UNTYPED - 1]] + s_count[d_slot[A_UNTYPED - 1]] <= HOME_SLOTS;
     assigns d_argument, d_limit, k_size[d_object], k_count[d_object], s_home[1 .. HOME_SLOTS - 1];
     CNODES(ensures)
+    ensures \old(home_filled(NIL)) ==> home_filled(NIL);
+    ensures \old(cnode_owner(NIL)) ==> cnode_owner(NIL);
+    ensures \result < ERRORS;
     ensures \result == 0 ==> k_size[d_object] == \old(k_size[d_object]) + d_word[1] &&
         k_count[d_object] == k_size[d_object] && 1 <= d_word[1] <= CNODE_SLICE;
     ensures \result == 0 ==> \old(k_count[d_object]) == \old(k_size[d_object]);
@@ -195,6 +200,14 @@ static uint32_t decode_extend(void)
     return 0;
 }
 
+/*@ WHOLE(requires, NIL)
+    requires is_slot(s);
+    assigns d_argument, d_limit, e_badge[s_object[s]], t_fault[0 .. T_MAX-1];
+    WAKE_FIELDS(assigns)
+    WHOLE(ensures, NIL)
+    ensures \result < ERRORS;
+    ensures \result == 0 ==> s_type[s] == OBJ_ENDPOINT && s_badge[s] == 0 &&
+        e_cursor[s_object[s]] == NIL; */
 static uint32_t decode_cancel(uint32_t s)
 {
     if (s_type[s] != OBJ_ENDPOINT) {
@@ -229,6 +242,8 @@ static uint32_t decode_look(uint32_t s)
 
 uint32_t decode_cnode(uint32_t label)
 {
+    /*@ assert owned: own_of(d_self) == d_object && owner[d_object] != NIL; */
+    /*@ assert cnode: is_home(d_object) && k_size[d_object] >= 1; */
     switch (label) {
     case INV_CNODE_COPY:
         return decode_copy(false);
