@@ -35,7 +35,8 @@ uint32_t refuse(uint32_t error, uint32_t argument, uint64_t limit)
     requires 1 <= label < LABELS && n < ABI_ARGS && arg_kind[label * ABI_ARGS + n] >= ARG_CAP;
     assigns d_slot[n], d_argument, d_limit;
     ensures \result == 0 ==> ARGUMENT_FITS(label, n);
-    ensures \result != 0 ==> d_argument == n + 1; */
+    ensures \result != 0 ==> d_argument == n + 1;
+    ensures \result < ERRORS; */
 static uint32_t check_handle(uint32_t label, uint32_t n)
 {
     uint32_t at = label * ABI_ARGS + n;
@@ -65,7 +66,8 @@ static uint32_t check_handle(uint32_t label, uint32_t n)
     requires 1 <= label < LABELS && n < ABI_ARGS;
     assigns d_slot[n], d_argument, d_limit;
     ensures \result == 0 ==> ARGUMENT_FITS(label, n);
-    ensures \result != 0 ==> d_argument == n + 1; */
+    ensures \result != 0 ==> d_argument == n + 1;
+    ensures \result < ERRORS; */
 static uint32_t check_argument(uint32_t label, uint32_t n)
 {
     uint32_t at = label * ABI_ARGS + n;
@@ -86,7 +88,8 @@ static uint32_t check_argument(uint32_t label, uint32_t n)
     ensures \result == 0 ==> (s_rights[d_self] & inv_rights[label]) == inv_rights[label];
     ensures \result == 0 ==> inv_words[label] <= d_words <= inv_words[label] + inv_more[label];
     ensures \result == 0 ==> \forall integer n; 0 <= n < ABI_ARGS && n < inv_words[label] ==>
-        ARGUMENT_FITS(label, n); */
+        ARGUMENT_FITS(label, n);
+    ensures \result < ERRORS; */
 static uint32_t check_table(uint32_t label)
 {
     if (label == 0 || label >= LABELS) {
@@ -102,7 +105,7 @@ static uint32_t check_table(uint32_t label)
         return refuse(ERR_LENGTH, 0, inv_words[label]);
     }
     uint32_t error = 0;
-    /*@ loop invariant 0 <= n <= ABI_ARGS;
+    /*@ loop invariant 0 <= n <= ABI_ARGS && error < ERRORS;
         loop invariant error == 0 ==> \forall integer k; 0 <= k < n ==> ARGUMENT_FITS(label, k);
         loop assigns n, error, d_slot[0 .. ABI_ARGS - 1], d_argument, d_limit;
         loop variant ABI_ARGS - n; */
@@ -112,6 +115,18 @@ static uint32_t check_table(uint32_t label)
     return error;
 }
 
+/*@ WHOLE(requires, NIL)
+    requires bound_notification;
+    requires is_home(d_self) && d_object == s_object[d_self] && d_answers == 0;
+    requires 1 <= label < LABELS && s_type[d_self] == inv_type[label];
+    requires inv_words[label] <= d_words <= inv_words[label] + inv_more[label];
+    requires \forall integer n; 0 <= n < ABI_ARGS && n < inv_words[label] ==>
+        ARGUMENT_FITS(label, n);
+    assigns d_argument, d_limit, d_word[0 .. MSG_WORDS_REGS - 1], d_answers;
+    assigns e_badge[0 .. E_MAX-1], s_home[0 .. HOME_SLOTS-1];
+    TABLES(assigns)
+    WHOLE(ensures, NIL)
+    ensures \result < ERRORS && d_answers <= MSG_WORDS_REGS; */
 static uint32_t decode_noun(uint32_t label)
 {
     switch (inv_type[label]) {
@@ -134,8 +149,9 @@ static uint32_t decode_noun(uint32_t label)
     case OBJ_PORT:
         return decode_port(label);
     default:
-        return decode_monitor(label);
+        break;
     }
+    return decode_monitor(label);
 }
 
 /* The message's words come from the caller's registers. */

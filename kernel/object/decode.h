@@ -50,10 +50,31 @@ uint32_t refuse(uint32_t error, uint32_t argument, uint64_t limit);
         t_notification[t] != NIL ==> s_type[THREAD_SLOT(t, ROLE_NOTIFICATION)] != 0; */
 
 /* Does what thread t asks of the kernel object in slot; the answer is in t's registers. */
+/*@ WHOLE(requires, NIL)
+    requires bound_notification && bound_cnode;
+    requires is_thread(t) && is_home(slot);
+    assigns d_caller, d_self, d_object, d_words, d_answers, d_argument, d_limit;
+    assigns d_word[0 .. MSG_WORDS_REGS - 1], d_slot[0 .. ABI_ARGS - 1];
+    assigns e_badge[0 .. E_MAX-1], s_home[0 .. HOME_SLOTS-1];
+    TABLES(assigns)
+    WHOLE(ensures, NIL)
+    ensures d_caller == t && d_self == slot && d_answers <= MSG_WORDS_REGS;
+    ensures t_reg[t * 32] < ERRORS * 0x100000000000000; */
 void invoke(uint32_t t, uint32_t slot);
 
 /* The nouns' parts: 0, or ERR_AGAIN when a slice is done and more is left, or what refuse() gave.
  * label is one of the type, and the table's checks have passed. */
+/*@ WHOLE(requires, NIL)
+    requires is_home(d_self) && s_type[d_self] == OBJ_UNTYPED;
+    requires is_home(d_slot[4]) && s_type[d_slot[4]] == OBJ_CNODE;
+    assigns d_argument, d_limit, owner[0 .. OBJECTS-1], f_state[0 .. PHYS_FRAMES-1];
+    assigns k_count[0 .. HOME_SLOTS-1], k_size[0 .. HOME_SLOTS-1], s_home[0 .. HOME_SLOTS-1];
+    SLOT_FIELDS(assigns)
+    RUNNING_FIELDS(assigns)
+    WHOLE(ensures, NIL)
+    ensures \result < ERRORS;
+    ensures \forall integer x; is_slot(x) ==> slot_stays(x) || (\result == 0 &&
+        \at(s_type[x],Pre) == 0 && s_type[x] == d_word[0]); */
 uint32_t decode_untyped(uint32_t label);
 /*@ WHOLE(requires, NIL)
     requires is_home(d_self) && s_type[d_self] == OBJ_CNODE && d_object == s_object[d_self];
@@ -98,11 +119,82 @@ uint32_t decode_thread(uint32_t label);
     ensures label != INV_CONTEXT_CONFIGURE ==> \result == 0 && d_answers == 1 &&
         d_word[0] == \old(c_used[d_object]) && c_used[d_object] == 0; */
 uint32_t decode_context(uint32_t label);
+/*@ MAPS(requires)
+    requires is_slot(d_self) && is_table(d_object) && f_state[d_object] < F_SPACE;
+    requires label != INV_TABLE_UNMAP ==> is_slot(d_slot[0]) && d_word[1] < ARCH_ENTRIES;
+    requires label != INV_TABLE_UNMAP &&
+        (s_type[d_slot[0]] == OBJ_TABLE || s_type[d_slot[0]] == OBJ_SPACE) ==>
+        is_table(s_object[d_slot[0]]);
+    assigns d_argument, d_limit, s_table[d_self], s_entry[d_self], phys[0 .. PHYS_FRAMES * 512 - 1];
+    MAPS(ensures)
+    ensures label != INV_TABLE_UNMAP && \result == 0 ==>
+        s_table[d_self] == s_object[d_slot[0]] && s_entry[d_self] == d_word[1] &&
+        f_state[s_table[d_self]] == f_state[d_object] + 1 &&
+        ENTRY_OF(s_table[d_self], s_entry[d_self]) == pte_of(d_self, 0);
+    ensures label == INV_TABLE_UNMAP ==> s_table[d_self] == NIL;
+    ensures \result < ERRORS; */
 uint32_t decode_table(uint32_t label);
+/*@ MAPS(requires)
+    requires is_slot(d_self);
+    requires label == INV_FRAME_MAP ==> is_slot(d_slot[0]) && is_table(s_object[d_slot[0]]) &&
+        d_word[1] < ARCH_ENTRIES && d_word[2] <= RIGHTS_ALL;
+    assigns d_argument, d_limit, s_table[d_self], s_entry[d_self], phys[0 .. PHYS_FRAMES * 512 - 1];
+    assigns d_word[0], d_answers;
+    MAPS(ensures)
+    ensures label == INV_FRAME_MAP && \result == 0 ==>
+        s_table[d_self] == s_object[d_slot[0]] && s_entry[d_self] == d_word[1] &&
+        ENTRY_OF(s_table[d_self], s_entry[d_self]) == pte_of(d_self, d_word[2]);
+    ensures label != INV_FRAME_MAP && label != INV_FRAME_ADDRESS ==> s_table[d_self] == NIL;
+    ensures label == INV_FRAME_ADDRESS ==> \result == 0 && d_word[0] == d_object;
+    ensures \result < ERRORS;
+    ensures d_answers == \old(d_answers) || d_answers == 1; */
 uint32_t decode_frame(uint32_t label);
+/*@ MAPS(requires)
+    requires is_slot(d_self);
+    requires label == INV_DEVICE_MAP ==> is_slot(d_slot[0]) && is_table(s_object[d_slot[0]]) &&
+        d_word[1] < ARCH_ENTRIES && d_word[2] <= RIGHTS_ALL;
+    assigns d_argument, d_limit, s_table[d_self], s_entry[d_self], phys[0 .. PHYS_FRAMES * 512 - 1];
+    assigns d_word[0], d_answers;
+    MAPS(ensures)
+    ensures label == INV_DEVICE_MAP && \result == 0 ==>
+        s_table[d_self] == s_object[d_slot[0]] && s_entry[d_self] == d_word[1] &&
+        ENTRY_OF(s_table[d_self], s_entry[d_self]) == pte_of(d_self, d_word[2]);
+    ensures label != INV_DEVICE_MAP && label != INV_DEVICE_ADDRESS ==> s_table[d_self] == NIL;
+    ensures label == INV_DEVICE_ADDRESS ==> \result == 0 && d_word[0] == d_object;
+    ensures \result < ERRORS;
+    ensures d_answers == \old(d_answers) || d_answers == 1; */
 uint32_t decode_device(uint32_t label);
+/*@ WHOLE(requires, NIL)
+    requires 1 <= d_object < I_MAX;
+    requires label == INV_IRQ_BIND ==>
+        is_home(d_slot[0]) && s_type[d_slot[0]] == OBJ_NOTIFICATION;
+    assigns d_argument, d_limit;
+    SLOT_FIELDS(assigns)
+    BOUND_FIELDS(assigns)
+    WHOLE(ensures, NIL)
+    ensures \result < ERRORS;
+    ensures label == INV_IRQ_BIND && \result == 0 ==>
+        s_parent[IRQ_SLOT(d_object)] == d_slot[0] && i_pending[d_object] == 0;
+    ensures label == INV_IRQ_UNBIND ==> s_type[IRQ_SLOT(d_object)] == 0; */
 uint32_t decode_irq(uint32_t label);
+/*@ requires is_slot(d_self) && d_object + s_count[d_self] <= ARCH_PORTS;
+    assigns d_argument, d_limit, d_word[0], d_answers;
+    ensures \result == 0 ==> \old(d_word[0]) + d_word[1] <= s_count[d_self] &&
+        (d_word[1] == 1 || d_word[1] == 2 || d_word[1] == 4);
+    ensures \result == 0 && label == INV_PORT_OUT && d_word[1] == 1 ==> d_word[2] <= 255;
+    ensures \result == 0 && label != INV_PORT_OUT ==> d_answers == 1;
+    ensures \result != 0 ==> d_word[0] == \old(d_word[0]);
+    ensures \result < ERRORS;
+    ensures d_answers == \old(d_answers) || d_answers == 1; */
 uint32_t decode_port(uint32_t label);
+/*@ requires INV_MONITOR_READ <= label <= INV_MONITOR_STOP;
+    requires label == INV_MONITOR_READ || label == INV_MONITOR_SUM ==> d_word[0] < FIELDS;
+    requires label == INV_MONITOR_PUT ==> d_word[0] <= 64 && 2 <= d_words <= 9;
+    requires label == INV_MONITOR_STOP ==> d_word[0] < 128;
+    assigns d_argument, d_limit, d_word[0 .. DUMP_WORDS - 1], d_answers;
+    ensures label == INV_MONITOR_SUM && \result == 0 ==> d_answers == 2;
+    ensures \result < ERRORS;
+    ensures d_answers == \old(d_answers) || d_answers <= DUMP_WORDS; */
 uint32_t decode_monitor(uint32_t label);
 
 #endif

@@ -1,5 +1,4 @@
 /* Decoding the invocations of interrupt lines and I/O ports. */
-#include "object/cnode.h"
 #include "object/decode.h"
 #include "object/irq.h"
 
@@ -26,18 +25,6 @@ static void bind(uint32_t i, uint32_t s)
             s_type[x] == \at(s_type[x],Pre) && s_object[x] == \at(s_object[x],Pre); */
 }
 
-/*@ WHOLE(requires, NIL)
-    requires 1 <= d_object < I_MAX;
-    requires label == INV_IRQ_BIND ==>
-        is_home(d_slot[0]) && s_type[d_slot[0]] == OBJ_NOTIFICATION;
-    assigns d_argument, d_limit;
-    SLOT_FIELDS(assigns)
-    BOUND_FIELDS(assigns)
-    WHOLE(ensures, NIL)
-    ensures \result == 0 || \result == ERR_BUSY || \result == ERR_ABSENT;
-    ensures label == INV_IRQ_BIND && \result == 0 ==>
-        s_parent[IRQ_SLOT(d_object)] == d_slot[0] && i_pending[d_object] == 0;
-    ensures label == INV_IRQ_UNBIND ==> s_type[IRQ_SLOT(d_object)] == 0; */
 uint32_t decode_irq(uint32_t label)
 {
     bool bound = s_type[IRQ_SLOT(d_object)] != 0;
@@ -59,13 +46,6 @@ uint32_t decode_irq(uint32_t label)
     return 0;
 }
 
-/*@ requires is_slot(d_self) && d_object + s_count[d_self] <= ARCH_PORTS;
-    assigns d_argument, d_limit, d_word[0], d_answers;
-    ensures \result == 0 ==> \old(d_word[0]) + d_word[1] <= s_count[d_self] &&
-        (d_word[1] == 1 || d_word[1] == 2 || d_word[1] == 4);
-    ensures \result == 0 && label == INV_PORT_OUT && d_word[1] == 1 ==> d_word[2] <= 255;
-    ensures \result == 0 && label != INV_PORT_OUT ==> d_answers == 1;
-    ensures \result != 0 ==> d_word[0] == \old(d_word[0]); */
 uint32_t decode_port(uint32_t label)
 {
     uint64_t port = d_word[A_PORT - 1];

@@ -8,7 +8,7 @@ enum { A_FIELD = 1, A_FIRST, A_COUNT };
 /*@ requires d_word[0] < FIELDS;
     assigns d_argument, d_limit;
     ensures \result == 0 ==> d_word[2] <= max && d_word[1] + d_word[2] <= field_length(d_word[0]);
- */
+    ensures \result < ERRORS; */
 static uint32_t check_entries(uint32_t max)
 {
     uint32_t length = dump_length((uint32_t)d_word[A_FIELD - 1]);
@@ -24,6 +24,7 @@ static uint32_t check_entries(uint32_t max)
 /*@ requires d_word[0] < FIELDS;
     assigns d_argument, d_limit, d_word[0 .. DUMP_WORDS - 1], d_answers;
     ensures \result == 0 ==> d_answers == \old(d_word[2]) <= DUMP_WORDS;
+    ensures \result < ERRORS && (\result != 0 ==> d_answers == \old(d_answers));
     ensures \result == 0 && \old(d_word[0]) == FIELD_OWNER ==>
         \forall integer n; 0 <= n < d_answers ==> d_word[n] == owner[\old(d_word[1]) + n]; */
 static uint32_t decode_read(void)
@@ -50,6 +51,7 @@ static uint32_t decode_read(void)
 /*@ requires d_word[0] < FIELDS;
     assigns d_argument, d_limit, d_word[0 .. 1], d_answers;
     ensures \result == 0 ==> d_answers == 2 && d_word[1] == field_length(\old(d_word[0]));
+    ensures \result < ERRORS && (\result != 0 ==> d_answers == \old(d_answers));
     ensures \result == 0 && \old(d_word[2]) == 0 ==> d_word[0] == 0; */
 static uint32_t decode_sum(void)
 {
@@ -66,7 +68,8 @@ static uint32_t decode_sum(void)
 
 /*@ requires d_word[0] <= 64 && 2 <= d_words <= 9;
     assigns d_argument, d_limit;
-    ensures \result == 0 ==> d_word[0] <= (d_words - 1) * 8; */
+    ensures \result == 0 ==> d_word[0] <= (d_words - 1) * 8;
+    ensures \result < ERRORS; */
 static uint32_t decode_put(void)
 {
     uint32_t count = (uint32_t)d_word[0];
@@ -82,12 +85,6 @@ static uint32_t decode_put(void)
     return 0;
 }
 
-/*@ requires INV_MONITOR_READ <= label <= INV_MONITOR_STOP;
-    requires label == INV_MONITOR_READ || label == INV_MONITOR_SUM ==> d_word[0] < FIELDS;
-    requires label == INV_MONITOR_PUT ==> d_word[0] <= 64 && 2 <= d_words <= 9;
-    requires label == INV_MONITOR_STOP ==> d_word[0] < 128;
-    assigns d_argument, d_limit, d_word[0 .. DUMP_WORDS - 1], d_answers;
-    ensures label == INV_MONITOR_SUM && \result == 0 ==> d_answers == 2; */
 uint32_t decode_monitor(uint32_t label)
 {
     switch (label) {

@@ -7,11 +7,12 @@ enum { A_TABLE = 1, A_ENTRY, A_RIGHTS };
 /* The capability d_self can go to the entry of the table whose level is wanted: it is mapped
  * nowhere or just there, and nothing else is. */
 /*@ MAPS(requires)
-    requires is_slot(d_self) && is_table(table) && 1 <= level <= ARCH_LEVELS + 1;
+    requires is_slot(d_self) && is_table(table) && 1 <= level;
     assigns d_argument, d_limit;
     ensures \result == 0 ==> f_state[table] - F_TABLE1 + 1 == level && entry < entries_of(table);
     ensures \result == 0 ==> REVERSE_OF(table, entry) == d_self || REVERSE_OF(table, entry) == NIL;
-    ensures \result == 0 && REVERSE_OF(table, entry) == NIL ==> s_table[d_self] == NIL; */
+    ensures \result == 0 && REVERSE_OF(table, entry) == NIL ==> s_table[d_self] == NIL;
+    ensures \result < ERRORS; */
 static uint32_t check_place(uint32_t table, uint32_t entry, uint32_t level)
 {
     if (space_level(table) != level) {
@@ -46,18 +47,6 @@ static uint32_t decode_unmap(void)
     return 0;
 }
 
-/*@ MAPS(requires)
-    requires is_slot(d_self) && is_table(d_object) && f_state[d_object] < F_SPACE;
-    requires label == INV_TABLE_UNMAP || (is_slot(d_slot[0]) && d_word[1] < ARCH_ENTRIES);
-    requires s_type[d_slot[0]] == OBJ_TABLE || s_type[d_slot[0]] == OBJ_SPACE ==>
-        is_table(s_object[d_slot[0]]);
-    assigns d_argument, d_limit, s_table[d_self], s_entry[d_self], phys[0 .. PHYS_FRAMES * 512 - 1];
-    MAPS(ensures)
-    ensures label != INV_TABLE_UNMAP && \result == 0 ==>
-        s_table[d_self] == s_object[d_slot[0]] && s_entry[d_self] == d_word[1] &&
-        f_state[s_table[d_self]] == f_state[d_object] + 1 &&
-        ENTRY_OF(s_table[d_self], s_entry[d_self]) == pte_of(d_self, 0);
-    ensures label == INV_TABLE_UNMAP ==> s_table[d_self] == NIL; */
 uint32_t decode_table(uint32_t label)
 {
     if (label == INV_TABLE_UNMAP) {
@@ -78,7 +67,7 @@ uint32_t decode_table(uint32_t label)
 /* Maps the frame or device frame d_self. */
 /*@ MAPS(requires)
     requires is_slot(d_self) && is_slot(d_slot[0]) && is_table(s_object[d_slot[0]]);
-    requires s_kind[d_self] <= 1 && d_word[1] < ARCH_ENTRIES && d_word[2] <= RIGHTS_ALL;
+    requires d_word[1] < ARCH_ENTRIES && d_word[2] <= RIGHTS_ALL;
     assigns d_argument, d_limit, s_table[d_self], s_entry[d_self], phys[0 .. PHYS_FRAMES * 512 - 1];
     MAPS(ensures)
     ensures \result == 0 ==> s_table[d_self] == s_object[d_slot[0]] && s_entry[d_self] == d_word[1];
@@ -88,7 +77,8 @@ uint32_t decode_table(uint32_t label)
     ensures \result == 0 ==> (d_word[2] & RIGHT_READ) != 0;
     ensures \result == 0 ==> (d_word[2] & RIGHT_WRITE) == 0 || (d_word[2] & RIGHT_EXECUTE) == 0;
     ensures \result != 0 ==>
-        s_table[d_self] == \old(s_table[d_self]) && s_entry[d_self] == \old(s_entry[d_self]); */
+        s_table[d_self] == \old(s_table[d_self]) && s_entry[d_self] == \old(s_entry[d_self]);
+    ensures \result < ERRORS; */
 static uint32_t decode_map(void)
 {
     uint32_t table = s_object[d_slot[A_TABLE - 1]];
@@ -120,18 +110,6 @@ static uint32_t answer_address(void)
     return 0;
 }
 
-/*@ MAPS(requires)
-    requires is_slot(d_self) && s_kind[d_self] <= 1;
-    requires label == INV_FRAME_MAP ==> is_slot(d_slot[0]) && is_table(s_object[d_slot[0]]) &&
-        d_word[1] < ARCH_ENTRIES && d_word[2] <= RIGHTS_ALL;
-    assigns d_argument, d_limit, s_table[d_self], s_entry[d_self], phys[0 .. PHYS_FRAMES * 512 - 1];
-    assigns d_word[0], d_answers;
-    MAPS(ensures)
-    ensures label == INV_FRAME_MAP && \result == 0 ==>
-        s_table[d_self] == s_object[d_slot[0]] && s_entry[d_self] == d_word[1] &&
-        ENTRY_OF(s_table[d_self], s_entry[d_self]) == pte_of(d_self, d_word[2]);
-    ensures label != INV_FRAME_MAP && label != INV_FRAME_ADDRESS ==> s_table[d_self] == NIL;
-    ensures label == INV_FRAME_ADDRESS ==> \result == 0 && d_word[0] == d_object; */
 uint32_t decode_frame(uint32_t label)
 {
     if (label == INV_FRAME_ADDRESS) {
@@ -140,18 +118,6 @@ uint32_t decode_frame(uint32_t label)
     return label == INV_FRAME_MAP ? decode_map() : decode_unmap();
 }
 
-/*@ MAPS(requires)
-    requires is_slot(d_self) && s_kind[d_self] <= 1;
-    requires label == INV_DEVICE_MAP ==> is_slot(d_slot[0]) && is_table(s_object[d_slot[0]]) &&
-        d_word[1] < ARCH_ENTRIES && d_word[2] <= RIGHTS_ALL;
-    assigns d_argument, d_limit, s_table[d_self], s_entry[d_self], phys[0 .. PHYS_FRAMES * 512 - 1];
-    assigns d_word[0], d_answers;
-    MAPS(ensures)
-    ensures label == INV_DEVICE_MAP && \result == 0 ==>
-        s_table[d_self] == s_object[d_slot[0]] && s_entry[d_self] == d_word[1] &&
-        ENTRY_OF(s_table[d_self], s_entry[d_self]) == pte_of(d_self, d_word[2]);
-    ensures label != INV_DEVICE_MAP && label != INV_DEVICE_ADDRESS ==> s_table[d_self] == NIL;
-    ensures label == INV_DEVICE_ADDRESS ==> \result == 0 && d_word[0] == d_object; */
 uint32_t decode_device(uint32_t label)
 {
     if (label == INV_DEVICE_ADDRESS) {
