@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 
 from rig import READ, RDWR, WRITE, as_other_user, check, detailed, equal, p9, refused, report, served, struct, until
 
@@ -35,10 +36,17 @@ def words(line):
 def sleeper(program="/bin/sleep", *args):
     p = subprocess.Popen([program, *(args or ["100"])], stdin=subprocess.DEVNULL)
     try:
+        while not words_of(p.pid):  # an exec ends a moment after it has been reported
+            time.sleep(0.001)
         yield p
     finally:
         p.kill()
         p.wait()
+
+
+def words_of(pid):
+    with open(f"/proc/{pid}/cmdline", "rb") as f:
+        return f.read()
 
 
 def state(pid):
