@@ -8,7 +8,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 top=$(mktemp -d "${TMPDIR:-/tmp}/active-mount-test.XXXXXX")
 chmod 755 "$top"
 export COGNU_STORE=$top/s COGNU_STORE_PASSPHRASE_FILE=$top/pass
-passed=0 failed=0
+. "$here/../store/checks.sh"
 pid= writer=
 clean() {
     [ -z "$writer" ] || kill "$writer" 2> /dev/null
@@ -17,18 +17,6 @@ clean() {
     rm -rf "$top"
 }
 trap clean EXIT
-check() { # WHAT COMMAND...
-    what=$1
-    shift
-    if "$@" > "$top/out" 2>&1; then
-        passed=$((passed + 1))
-    else
-        failed=$((failed + 1))
-        echo "FAILED: $what"
-        sed 's/^/    /' "$top/out"
-    fi
-}
-wait_for() { for _ in $(seq 600); do "$@" 2> /dev/null && return 0; sleep 0.1; done; return 1; }
 mount_it() {
     "$build/commands/store" mount --active "$top/m" > "$top/log" 2>&1 &
     pid=$!

@@ -6,7 +6,7 @@ build=${COGNU_BUILD:-build}
 top=$(mktemp -d "${TMPDIR:-/tmp}/store-mount-test.XXXXXX")
 export COGNU_STORE=$top/s COGNU_STORE_PASSPHRASE_FILE=$top/pass
 store() { "$build/commands/store" -q "$@"; }
-passed=0 failed=0
+. "$(dirname "$0")/checks.sh"
 pid=
 clean() {
     [ -z "$pid" ] || kill "$pid" 2> /dev/null
@@ -14,19 +14,6 @@ clean() {
     rm -rf "$top"
 }
 trap clean EXIT
-check() { # WHAT COMMAND...
-    what=$1
-    shift
-    if "$@" > "$top/out" 2>&1; then
-        passed=$((passed + 1))
-    else
-        failed=$((failed + 1))
-        echo "FAILED: $what"
-        sed 's/^/    /' "$top/out"
-    fi
-}
-is() { [ "$1" = "$2" ] || { printf 'got:\n%s\nwanted:\n%s\n' "$1" "$2"; false; }; }
-wait_for() { for _ in $(seq 300); do "$@" 2> /dev/null && return 0; sleep 0.1; done; return 1; }
 
 echo secret > "$top/pass"
 mkdir -p "$top/t/sub/deep" "$top/m"

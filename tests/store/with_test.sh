@@ -9,19 +9,7 @@ top=$(mktemp -d "${TMPDIR:-/tmp}/store-with-test.XXXXXX")
 trap 'rm -rf "$top"' EXIT
 export COGNU_STORE=$top/s COGNU_STORE_PASSPHRASE_FILE=$top/pass
 store() { "$build/commands/store" -q "$@"; }
-passed=0 failed=0
-check() { # WHAT COMMAND...
-    what=$1
-    shift
-    if "$@" > "$top/out" 2>&1; then
-        passed=$((passed + 1))
-    else
-        failed=$((failed + 1))
-        echo "FAILED: $what"
-        sed 's/^/    /' "$top/out"
-    fi
-}
-is() { [ "$1" = "$2" ] || { printf 'got:\n%s\nwanted:\n%s\n' "$1" "$2"; false; }; }
+. "$(dirname "$0")/checks.sh"
 status() { "$@" 2> "$top/said"; echo $?; }
 
 mounts() { grep -c "store-mount-.*/m" /proc/mounts; }
