@@ -39,6 +39,8 @@ void cmd_ask(const char *path, const char *line, char *answer, size_t cap);
  * NULL) are words. The export lasts as long as the descriptor that is given; name is set. */
 int cmd_export(const char *wanted, const char *mode, const char *path, const char *users,
                char *name, size_t cap);
+/* Ends it and closes the descriptor: after this nobody reads from it. */
+void cmd_export_end(int fd);
 /* The name of the node that the caller is on. */
 const char *cmd_node(void);
 

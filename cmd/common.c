@@ -209,6 +209,14 @@ int cmd_export(const char *wanted, const char *mode, const char *path, const cha
     return fd;
 }
 
+void cmd_export_end(int fd)
+{
+    static const char end[] = "end\n";
+    ssize_t n = write(fd, end, sizeof end - 1);
+    (void)n; /* a service that cannot be told has ended, and the export with it */
+    close(fd);
+}
+
 const char *cmd_node(void)
 {
     static struct utsname name;

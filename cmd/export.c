@@ -84,13 +84,15 @@ int main(int argc, char **argv)
     cg_str_fini(&users.text);
     snprintf(tree, sizeof tree, "%s!export!%s", cmd_node(), name);
     if (argc - optind > 1) {
-        return run(argv + optind + 1, tree);
+        int status = run(argv + optind + 1, tree);
+        cmd_export_end(fd);
+        return status;
     }
     printf("%s\n", tree);
     fflush(stdout);
     while (!stopped) {
         pause();
     }
-    close(fd); /* and with it the export ends */
+    cmd_export_end(fd);
     return 0;
 }

@@ -79,14 +79,25 @@ static cg_err serve(struct place *p, char *text, struct cg_errbuf *eb)
     int n = cg_tokenize(text, word, WORDS_MAX);
     bool ro = n > 2 && strcmp(word[2], "ro") == 0, rw = n > 2 && strcmp(word[2], "rw") == 0;
     if (n < 4 || strcmp(word[0], "serve") != 0 || !(ro || rw) || word[3][0] != '/') {
-        return cg_fail(eb, CG_EBADFORMAT,
-                       "write: serve NAME ro|rw PATH [USER...], and the namespace below it");
+        return cg_fail(
+            eb, CG_EBADFORMAT,
+            "write: serve NAME ro|rw PATH [USER...], and the namespace below it; or end");
     }
     if (p->x) {
         return cg_fail(eb, CG_EBUSY, "this file serves '%s' already; open another", p->x->name);
     }
     return export_new(strcmp(word[1], "-") == 0 ? "" : word[1], ro, word[3], word + 4, n - 4,
                       lines ? lines : "", served, p, &p->x, eb);
+}
+
+static cg_err end(struct place *p, struct cg_errbuf *eb)
+{
+    if (!p->x) {
+        return cg_fail(eb, CG_EINVAL, "end: this file serves nothing");
+    }
+    export_end(p->x);
+    p->x = NULL;
+    return CG_OK;
 }
 
 static void write_clone(struct synth_handle *h, struct ninep_req *r)
@@ -101,7 +112,10 @@ static void write_clone(struct synth_handle *h, struct ninep_req *r)
     if (!e && p->waits) {
         e = cg_fail(&r->eb, CG_EBUSY, "it is being made");
     }
-    if (!e) {
+    const bool ends = !e && (strcmp(text, "end") == 0 || strcmp(text, "end\n") == 0);
+    if (ends) {
+        e = end(p, &r->eb);
+    } else if (!e) {
         p->waits = r;
         e = serve(p, text, &r->eb);
         if (e) {
@@ -111,6 +125,8 @@ static void write_clone(struct synth_handle *h, struct ninep_req *r)
     cg_free(text);
     if (e) {
         ninep_respond(r, e);
+    } else if (ends) {
+        synth_wrote(r);
     }
 }
 
