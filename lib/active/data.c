@@ -68,8 +68,12 @@ static void replace(struct active_node *n, uint32_t i, uint32_t j, const struct 
     for (uint32_t k = i; k < j; k++) {
         count(n, &n->ext[k], false);
     }
-    memmove(n->ext + i + by_count, n->ext + j, (n->exts - j) * sizeof *n->ext);
-    memcpy(n->ext + i, by, by_count * sizeof *by);
+    if (j < n->exts) {
+        memmove(n->ext + i + by_count, n->ext + j, (n->exts - j) * sizeof *n->ext);
+    }
+    if (by_count > 0) {
+        memcpy(n->ext + i, by, by_count * sizeof *by);
+    }
     n->exts += by_count - (j - i);
     for (uint32_t k = i; k < i + by_count; k++) {
         count(n, &n->ext[k], true);
