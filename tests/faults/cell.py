@@ -27,7 +27,7 @@ def check(what, good, saw=""):
     return good
 
 
-def until(condition, seconds=5):
+def until(condition, seconds=30):
     """Waits for a condition; gives its last value."""
     end = time.monotonic() + seconds
     while not (value := condition()) and time.monotonic() < end:

@@ -134,7 +134,7 @@ class Terminal:
     def size(self, rows, cols):
         fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, cols, 0, 0))
 
-    def until(self, text, seconds=5):
+    def until(self, text, seconds=30):
         out, end = b"", time.monotonic() + seconds
         while text not in out and time.monotonic() < end:
             if select.select([self.fd], [], [], 0.1)[0]:

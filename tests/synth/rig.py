@@ -40,7 +40,7 @@ def refused(what, call, *args, says="", **named):
         check(f"{what}: '{e}'" + ("" if says in str(e) else f", wanted '{says}'"), bool(str(e)) and says in str(e))
 
 
-def until(condition, seconds=5):
+def until(condition, seconds=30):
     """Waits for a condition; gives its last value."""
     end = time.monotonic() + seconds
     while not (value := condition()) and time.monotonic() < end:
