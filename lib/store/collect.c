@@ -271,7 +271,7 @@ cg_err store_collect(struct store *s, bool dry_run, const struct store_progress 
     if (e || dry_run) {
         return e ? e : collect_dry(s, p, out, eb);
     }
-    e = writer_open(s, "collect", STORE_DEFAULT, true, &w, eb);
+    e = writer_open(s, "collect", STORE_DEFAULT, LEASE_COLLECTOR, &w, eb);
     if (e) {
         return e;
     }

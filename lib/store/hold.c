@@ -9,7 +9,6 @@
 struct store_hold {
     struct store *s;
     uint64_t fence, until_ns; /* of the monotonic clock */
-    uint32_t pack_next, run_next;
 };
 
 struct hold_taking {
@@ -19,11 +18,12 @@ struct hold_taking {
     struct lease_record *out;
 };
 
-/* The words behind the kind, or NULL: the lease is another's. */
+/* The words behind the kind, or NULL: the lease is not one of that kind. */
 static const char *holder_of(const char *kind, const struct lease_record *l)
 {
     size_t len = strlen(kind);
-    bool same = strncmp(l->holder, kind, len) == 0 && l->holder[len] == ' ';
+    bool same =
+        l->role == LEASE_HOLD && strncmp(l->holder, kind, len) == 0 && l->holder[len] == ' ';
     return same ? l->holder + len + 1 : NULL;
 }
 
@@ -40,7 +40,7 @@ static cg_err hold_edit(struct store *s, struct state *next, void *arg, struct c
         }
     }
     snprintf(holder, sizeof holder, "%s %s", t->kind, t->who);
-    return lease_add(s, next, holder, false, t->out);
+    return lease_add(s, next, holder, LEASE_HOLD, t->out);
 }
 
 cg_err store_hold_take(struct store *s, const char *kind, const char *who, store_gone_fn *gone,
@@ -58,11 +58,7 @@ cg_err store_hold_take(struct store *s, const char *kind, const char *who, store
         cg_free(h);
         return e;
     }
-    *h = (struct store_hold){.s = s,
-                             .fence = lease.fence,
-                             .until_ns = now + LEASE_MS * 1000000ull,
-                             .pack_next = lease.pack_next,
-                             .run_next = lease.run_next};
+    *h = (struct store_hold){.s = s, .fence = lease.fence, .until_ns = now + LEASE_MS * 1000000ull};
     *out = h;
     return CG_OK;
 }
@@ -103,7 +99,7 @@ bool store_hold_lasts(const struct store_hold *h, uint64_t ns)
 void store_hold_drop(struct store_hold *h)
 {
     if (h) {
-        lease_drop(h->s, h->fence, h->pack_next, h->run_next);
+        lease_drop(h->s, h->fence, 0, 0);
         cg_free(h);
     }
 }

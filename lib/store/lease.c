@@ -19,10 +19,10 @@ static void forget_expired(struct store *s, struct state *next)
 }
 
 /* A collector goes through the whole index without another look at the state. */
-static uint64_t expiry(const struct store *s, const struct state *next, bool collector)
+static uint64_t expiry(const struct store *s, const struct state *next, uint8_t role)
 {
     uint64_t ms = LEASE_MS;
-    for (size_t i = 0; collector && i < next->runs; i++) {
+    for (size_t i = 0; role == LEASE_COLLECTOR && i < next->runs; i++) {
         ms += next->run[i].entries / LEASE_ENTRIES_A_MS;
     }
     return s->env.wall_ns(s->env.ctx) + ms * 1000000;
@@ -42,11 +42,11 @@ static void give_numbers(struct state *next, struct lease_record *l)
 
 struct taking {
     const char *holder;
-    bool collector;
+    enum lease_role role;
     struct lease_record *out;
 };
 
-cg_err lease_add(struct store *s, struct state *next, const char *holder, bool collector,
+cg_err lease_add(struct store *s, struct state *next, const char *holder, enum lease_role role,
                  struct lease_record *out)
 {
     if (!array_room(&next->lease, &next->leases_cap, next->leases, sizeof *next->lease)) {
@@ -56,13 +56,17 @@ cg_err lease_add(struct store *s, struct state *next, const char *holder, bool c
     *l = (struct lease_record){
         .fence = ++next->fence_next,
         .epoch = next->epoch,
-        .expires_ns = expiry(s, next, collector),
-        .collector = collector,
+        .expires_ns = expiry(s, next, role),
+        .role = (uint8_t)role,
+        .pack_low = UINT32_MAX,
+        .run_low = UINT32_MAX,
     };
     snprintf(l->holder, sizeof l->holder, "%s", holder);
-    give_numbers(next, l);
-    l->pack_low = l->pack_next;
-    l->run_low = l->run_next;
+    if (role != LEASE_HOLD) {
+        give_numbers(next, l);
+        l->pack_low = l->pack_next;
+        l->run_low = l->run_next;
+    }
     *out = *l;
     return CG_OK;
 }
@@ -71,18 +75,18 @@ static cg_err take_edit(struct store *s, struct state *next, void *arg, struct c
 {
     const struct taking *t = arg;
     forget_expired(s, next);
-    for (size_t i = 0; t->collector && i < next->leases; i++) {
-        if (next->lease[i].collector) {
+    for (size_t i = 0; t->role == LEASE_COLLECTOR && i < next->leases; i++) {
+        if (next->lease[i].role == LEASE_COLLECTOR) {
             return cg_fail(eb, CG_EBUSY, "%s collects already", next->lease[i].holder);
         }
     }
-    return lease_add(s, next, t->holder, t->collector, t->out);
+    return lease_add(s, next, t->holder, t->role, t->out);
 }
 
-cg_err lease_take(struct store *s, const char *holder, bool collector, struct lease_record *out,
-                  struct cg_errbuf *eb)
+cg_err lease_take(struct store *s, const char *holder, enum lease_role role,
+                  struct lease_record *out, struct cg_errbuf *eb)
 {
-    struct taking t = {.holder = holder, .collector = collector, .out = out};
+    struct taking t = {.holder = holder, .role = role, .out = out};
     return state_commit(s, take_edit, &t, eb);
 }
 
@@ -96,7 +100,7 @@ cg_err lease_check(struct store *s, struct state *next, uint64_t fence, struct l
                        "this writer's lease is over: it was away for more than %d s; start again",
                        LEASE_MS / 1000);
     }
-    l->expires_ns = expiry(s, next, l->collector);
+    l->expires_ns = expiry(s, next, l->role);
     *out = l;
     return CG_OK;
 }

@@ -9,7 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PASSES_MAX = 64 }; /* of fetching: each may bring nodes that lead to more that is missing */
+enum {
+    PASSES_MAX = 64, /* of fetching: each may bring nodes that lead to more that is missing */
+    FENCES_LOST_MAX = 1 << 30, /* a state gives one */
+};
 
 struct repair {
     struct store *s, *copy;
@@ -479,6 +482,19 @@ static cg_err keep_refs(struct repair *r, struct state *next)
     return CG_OK;
 }
 
+/* Other writers may rely on what no reference reached: they have to begin again. A hold goes on:
+ * it stands on a reference, and what it has acknowledged counts on nobody else's taking it. */
+static void keep_leases(struct state *next, uint64_t own_fence)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < next->leases; i++) {
+        if (next->lease[i].fence == own_fence || next->lease[i].role == LEASE_HOLD) {
+            next->lease[kept++] = next->lease[i];
+        }
+    }
+    next->leases = kept;
+}
+
 static cg_err repair_edit(struct store *s, struct state *next, void *arg, struct cg_errbuf *eb)
 {
     (void)s;
@@ -489,11 +505,7 @@ static cg_err repair_edit(struct store *s, struct state *next, void *arg, struct
     }
     next->packs = 0;
     next->condemned_epoch = 0;
-    struct lease_record *own = state_lease(next, r->w->fence);
-    if (own) { /* other writers may rely on what no reference reached: they have to begin again */
-        next->lease[0] = *own;
-        next->leases = 1;
-    }
+    keep_leases(next, r->w->fence);
     cg_err e = writer_enter(r->w, next, STORE_FINAL, eb);
     for (size_t i = 0; i < r->packs && !e; i++) {
         if (!array_room(&next->pack, &next->packs_cap, next->packs, sizeof *next->pack)) {
@@ -551,14 +563,15 @@ static cg_err repair_with(struct repair *r, struct cg_errbuf *eb)
     return e;
 }
 
-/* The writer of a repair works on a state whose numbers may be old: files above them may be there.
- */
+/* The writer of a repair works on a state whose numbers may be old: files above them may be there,
+ * and fences that later states gave may be in the hands of writers. */
 static cg_err raise_numbers(struct store *s, struct cg_errbuf *eb)
 {
     struct cg_str names = {0};
     cg_err e = CG_OK;
     if (s->older_state) {
-        s->state.leases = 0; /* of writers that the state that is gone may have ended */
+        keep_leases(&s->state, 0); /* those that are gone may have ended the others */
+        s->state.fence_next += FENCES_LOST_MAX;
     }
     for (int packs = 0; packs < 2 && !e; packs++) {
         uint32_t *next = packs ? &s->state.pack_next : &s->state.run_next;
@@ -591,7 +604,7 @@ cg_err store_repair(struct store *s, struct store *copy, const struct store_prog
     for (; !e && r.old_runs < s->state.runs; r.old_runs++) {
         r.old_run[r.old_runs] = s->state.run[r.old_runs].id;
     }
-    e = e ? e : writer_open(s, "repair", STORE_DEFAULT, true, &r.w, eb);
+    e = e ? e : writer_open(s, "repair", STORE_DEFAULT, LEASE_COLLECTOR, &r.w, eb);
     if (!e) {
         e = repair_with(&r, eb);
         store_writer_close(r.w);

@@ -6,7 +6,7 @@
  * Body: number 8, wall 8, epoch 8, fence_next 8, condemned_epoch 8, pack_next 4, run_next 4, counts
  * of packs, runs, refs, leases 4 each; packs: id 4, bytes 8, raw 8, live 8; runs: id 4, kind 4,
  * entries 8; refs: score 24, epoch 8, time 8, name with its length 1; leases: fence 8, epoch 8,
- * expires 8, pack_next 4, pack_end 4, run_next 4, run_end 4, collector 1, holder with its length 1.
+ * expires 8, pack_next 4, pack_end 4, run_next 4, run_end 4, role 1, holder with its length 1.
  */
 #include "store__.h"
 
@@ -61,7 +61,7 @@ static void put_lease(struct cg_buf *b, const struct lease_record *l)
     cg_put_u32(b, l->run_end);
     cg_put_u32(b, l->pack_low);
     cg_put_u32(b, l->run_low);
-    cg_put_u8(b, l->collector);
+    cg_put_u8(b, l->role);
     put_text(b, l->holder);
 }
 
@@ -198,7 +198,8 @@ static void get_leases(struct cg_buf *b, struct state *st)
         l->run_end = cg_get_u32(b);
         l->pack_low = cg_get_u32(b);
         l->run_low = cg_get_u32(b);
-        l->collector = cg_get_u8(b) != 0;
+        l->role = cg_get_u8(b);
+        b->bad = b->bad || l->role >= LEASE_ROLES;
         get_text(b, l->holder, sizeof l->holder);
     }
 }
@@ -523,6 +524,7 @@ bool state_drop_run(struct state *st, uint32_t id)
 
 cg_err state_dump(struct store *s, struct cg_str *out)
 {
+    static const char *const role[LEASE_ROLES] = {"", " collector", " hold"};
     const struct state *st = &s->state;
     char score[2 * STORE_SCORE_BYTES + 1];
     cg_err e =
@@ -547,9 +549,8 @@ cg_err state_dump(struct store *s, struct cg_str *out)
     for (size_t i = 0; i < st->leases && !e; i++) {
         const struct lease_record *l = &st->lease[i];
         e = cg_str_addf(out, "lease %llu%s epoch %llu packs %08x-%08x runs %08x-%08x holder %s\n",
-                        (unsigned long long)l->fence, l->collector ? " collector" : "",
-                        (unsigned long long)l->epoch, l->pack_next, l->pack_end, l->run_next,
-                        l->run_end, l->holder);
+                        (unsigned long long)l->fence, role[l->role], (unsigned long long)l->epoch,
+                        l->pack_next, l->pack_end, l->run_next, l->run_end, l->holder);
     }
     return e;
 }

@@ -415,13 +415,19 @@ struct ref_record {
     uint64_t epoch, time_ns;
     char *name;
 };
+enum lease_role {
+    LEASE_WRITER,
+    LEASE_COLLECTOR, /* one at a time */
+    LEASE_HOLD,      /* of something in the store (hold.c): it writes no files */
+    LEASE_ROLES,
+};
 struct lease_record {
     uint64_t fence, epoch; /* epoch: the store's, when this writer last knew all of the index */
     uint64_t expires_ns;
     uint32_t pack_next, pack_end, run_next, run_end; /* numbers that it may use */
     uint32_t pack_low,
         run_low; /* files of these numbers and above may be its, not yet in a state */
-    bool collector;
+    uint8_t role;
     char holder[65];
 };
 struct state {
@@ -461,10 +467,10 @@ enum {
     LEASE_FEW = 16, /* so many left ask for more */
 };
 /* Takes a lease; CG_EBUSY: another collects. The numbers of packs and runs are this writer's. */
-cg_err lease_take(struct store *s, const char *holder, bool collector, struct lease_record *out,
-                  struct cg_errbuf *eb);
+cg_err lease_take(struct store *s, const char *holder, enum lease_role role,
+                  struct lease_record *out, struct cg_errbuf *eb);
 /* For the edits of others: adds one. */
-cg_err lease_add(struct store *s, struct state *next, const char *holder, bool collector,
+cg_err lease_add(struct store *s, struct state *next, const char *holder, enum lease_role role,
                  struct lease_record *out);
 /* Makes the lease last; gives new numbers where few are left. */
 cg_err lease_renew(struct store *s, uint64_t fence, struct lease_record *now, struct cg_errbuf *eb);
@@ -586,8 +592,8 @@ struct store_writer {
     uint64_t bytes_committed; /* of counts.bytes_new */
     cg_err failed;            /* from the first failure on everything fails */
 };
-cg_err writer_open(struct store *s, const char *holder, enum store_level level, bool collector,
-                   struct store_writer **out, struct cg_errbuf *eb);
+cg_err writer_open(struct store *s, const char *holder, enum store_level level,
+                   enum lease_role role, struct store_writer **out, struct cg_errbuf *eb);
 /* Puts an object unless it is there; *score is set. */
 cg_err writer_put(struct store_writer *w, enum store_object kind, const void *data, size_t len,
                   struct store_score *score, struct cg_errbuf *eb);

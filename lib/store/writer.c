@@ -20,8 +20,8 @@ static cg_err fail(struct store_writer *w, cg_err e)
     return e;
 }
 
-cg_err writer_open(struct store *s, const char *holder, enum store_level level, bool collector,
-                   struct store_writer **out, struct cg_errbuf *eb)
+cg_err writer_open(struct store *s, const char *holder, enum store_level level,
+                   enum lease_role role, struct store_writer **out, struct cg_errbuf *eb)
 {
     struct lease_record lease;
     struct store_writer *w = cg_zalloc(sizeof *w);
@@ -34,7 +34,7 @@ cg_err writer_open(struct store *s, const char *holder, enum store_level level, 
     cg_err e = pool_new(w, s->o.threads, &w->pool);
     e = e ? e : near_init(&s->near);
     if (!e) {
-        e = lease_take(s, holder, collector, &lease, eb);
+        e = lease_take(s, holder, role, &lease, eb);
     }
     if (e) {
         store_writer_close(w);
@@ -55,7 +55,7 @@ cg_err writer_open(struct store *s, const char *holder, enum store_level level, 
 cg_err store_writer_open(struct store *s, const char *holder, enum store_level level,
                          struct store_writer **out, struct cg_errbuf *eb)
 {
-    return writer_open(s, holder, level, false, out, eb);
+    return writer_open(s, holder, level, LEASE_WRITER, out, eb);
 }
 
 /* Files of packs that no state names; what cannot be removed now a collector finds. */

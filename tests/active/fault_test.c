@@ -277,13 +277,41 @@ static void one_holder_at_a_time(void **state)
     disk_free(d);
 }
 
+/* A server that was killed while it committed: the commit's own lease, which nobody can tell to be
+ * over, is in nobody's way. */
+static void killed_in_a_commit(void **state)
+{
+    (void)state;
+    struct side a, b;
+    struct active_job *j;
+    struct store_writer *w;
+    struct disk *d = disk_copy(fresh);
+    struct store_io io = disk_io(d);
+    assert_int_equal(open_side(&a, &io, "a", NULL), CG_OK);
+    assert_int_equal(make_one(&a, "one"), CG_OK);
+    assert_int_equal(active_freeze(a.t, NULL, &j, NULL), CG_OK);
+    assert_int_equal(store_writer_open(a.writes, ACTIVE_REF " commit", STORE_DEFAULT, &w, NULL),
+                     CG_OK);
+    struct disk *left = disk_copy(d); /* what the killed one leaves */
+    struct store_io left_io = disk_io(left);
+    store_writer_close(w);
+    active_job_run(j);
+    assert_int_equal(active_job_done(a.t, j, 0, NULL), CG_OK);
+    close_side(&a);
+    assert_int_equal(open_side(&b, &left_io, "b", NULL), CG_EBUSY);
+    assert_int_equal(open_side(&b, &left_io, "b", "a"), CG_OK);
+    assert_true(has(&b, "one"));
+    close_side(&b);
+    disk_free(left);
+    disk_free(d);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(each_call_of_the_disk),
-        cmocka_unit_test(each_allocation),
-        cmocka_unit_test(a_full_disk),
-        cmocka_unit_test(one_holder_at_a_time),
+        cmocka_unit_test(each_call_of_the_disk), cmocka_unit_test(each_allocation),
+        cmocka_unit_test(a_full_disk),           cmocka_unit_test(one_holder_at_a_time),
+        cmocka_unit_test(killed_in_a_commit),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
