@@ -1,10 +1,35 @@
 /* The check of a live store: every pack is walked, every place of the index is compared with what
  * lies there, and all counts of edges are made anew from the nodes and references and compared.
- * Counts are made in parts, by score, so that memory is bounded: a part's counts are compared with
- * the index as it is read in order. */
+ *
+ * Memory is bounded. Packs are compared in groups: of each object of a group 31 bits of its score
+ * are kept, and one pass over the index marks those to which it leads. Counts are made in parts, by
+ * score: a part's counts are compared with the index as it is read in order. */
 #include "store__.h"
 
+#include <stdlib.h>
 #include <string.h>
+
+enum { GROUP_OBJECTS = 4 << 20 }; /* a group's last pack goes beyond: four bytes each */
+static const uint32_t LED_TO = UINT32_C(1) << 31;
+
+struct group_frame {
+    uint32_t at, first; /* first: of its objects, in the group */
+    uint16_t objects;
+    uint8_t kind;
+};
+struct group_pack {
+    struct pack_record rec;
+    size_t frame, frames; /* of the group's */
+    uint64_t objects, led_to;
+};
+struct group {
+    struct group_pack *pack; /* by number, once they are compared */
+    size_t packs, packs_cap;
+    struct group_frame *frame; /* each pack's by place */
+    size_t frames, frames_cap;
+    uint32_t *object; /* of its score, and LED_TO */
+    size_t objects, objects_cap;
+};
 
 struct check {
     struct store *s;
@@ -12,39 +37,47 @@ struct check {
     store_report_fn *report;
     void *aux;
     struct store_checked *out;
+    struct group group;
     struct node_places nodes;
-    uint64_t living; /* objects to which the index leads */
+    uint64_t living;                  /* objects to which the index leads */
+    uint64_t entries, places, copies; /* of the index: scores, places, scores with several */
 };
 
-static cg_err note_nodes(struct check *c, const struct pack_record *rec, const struct survey *v)
+/* ---- packs ---- */
+
+static uint32_t mark_of(const struct store_score *s)
 {
-    uint64_t unknown = 0;
-    for (size_t i = 0; i < v->count; i++) {
-        const struct seen *o = &v->seen[i];
-        c->living += o->lives;
-        unknown += !o->known;
-        if (!o->lives || o->kind != STORE_NODE) {
-            continue;
-        }
-        if (!array_room(&c->nodes.place, &c->nodes.cap, c->nodes.count, sizeof *c->nodes.place)) {
+    struct cg_buf b = cg_buf_reader(s->b + STORE_SCORE_BYTES - 4, 4);
+    return cg_get_u32(&b) & ~LED_TO;
+}
+
+static cg_err note_frame(void *aux, const struct frame_in *f)
+{
+    struct group *g = aux;
+    if (!array_room(&g->frame, &g->frames_cap, g->frames, sizeof *g->frame)) {
+        return CG_ENOMEM;
+    }
+    g->frame[g->frames++] = (struct group_frame){
+        .at = f->at, .first = (uint32_t)g->objects, .objects = (uint16_t)f->count, .kind = f->kind};
+    for (uint32_t i = 0; i < f->count; i++) {
+        if (!array_room(&g->object, &g->objects_cap, g->objects, sizeof *g->object)) {
             return CG_ENOMEM;
         }
-        c->nodes.place[c->nodes.count++] =
-            (struct node_place){.score = o->score, .pack = rec->id, .at = o->at, .slot = o->slot};
-    }
-    if (unknown && rec->live == rec->raw) { /* writers rely on it */
-        c->out->miscounted += unknown;
-        reportf(c->report, c->aux, "packs/%08x: all of it lives by the state, by the index not",
-                rec->id);
+        g->object[g->objects++] = mark_of(&f->score[i]);
     }
     return CG_OK;
 }
 
 static cg_err check_pack(struct check *c, const struct pack_record *rec, bool data)
 {
+    struct group *g = &c->group;
     struct survey v;
     struct cg_errbuf why = {0};
-    cg_err e = survey_pack(c->s, rec->id, data, true, &v, &c->out->damaged, &why);
+    size_t frame = g->frames, object = g->objects;
+    if (!array_room(&g->pack, &g->packs_cap, g->packs, sizeof *g->pack)) {
+        return CG_ENOMEM;
+    }
+    cg_err e = pack_walk(c->s, rec->id, data, true, note_frame, g, &v, &c->out->damaged, &why);
     if (e == CG_ENOMEM) {
         return e;
     }
@@ -53,15 +86,157 @@ static cg_err check_pack(struct check *c, const struct pack_record *rec, bool da
                 e ? why.text : "not as it was written (damaged, cut short, or longer)");
         c->out->damaged += c->out->damaged == 0 || e;
     }
-    e = survey_living(c->s, rec->id, &v, &why);
+    g->pack[g->packs++] = (struct group_pack){
+        .rec = *rec, .frame = frame, .frames = g->frames - frame, .objects = g->objects - object};
     c->out->packs++;
     c->out->frames += v.frames;
-    c->out->objects += v.count;
+    c->out->objects += g->objects - object;
     c->out->bytes += rec->bytes;
-    e = e ? e : note_nodes(c, rec, &v);
+    return CG_OK;
+}
+
+/* ---- places ---- */
+
+static int by_pack(const void *a, const void *b)
+{
+    const struct group_pack *x = a, *y = b;
+    return x->rec.id < y->rec.id ? -1 : x->rec.id > y->rec.id;
+}
+
+static int by_place(const void *a, const void *b)
+{
+    const struct group_frame *x = a, *y = b;
+    return x->at < y->at ? -1 : x->at > y->at;
+}
+
+/* The object at a place, when it is of this score; NULL: it is not, or of another group. */
+static uint32_t *object_at(struct group *g, const struct entry *place, struct group_pack **pack)
+{
+    struct group_pack want = {.rec.id = place->pack};
+    struct group_frame at = {.at = place->at};
+    *pack = g->packs ? bsearch(&want, g->pack, g->packs, sizeof *g->pack, by_pack) : NULL;
+    if (!*pack || !(*pack)->frames) {
+        return NULL;
+    }
+    const struct group_frame *f =
+        bsearch(&at, g->frame + (*pack)->frame, (*pack)->frames, sizeof *g->frame, by_place);
+    if (!f || f->kind != place->kind || place->slot >= f->objects) {
+        return NULL;
+    }
+    uint32_t *object = &g->object[f->first + place->slot];
+    return (*object & ~LED_TO) == mark_of(&place->score) ? object : NULL;
+}
+
+static cg_err note_place(struct check *c, const struct sum *sum)
+{
+    struct group_pack *pack;
+    uint32_t *object = object_at(&c->group, &sum->place, &pack);
+    if (!object || (*object & LED_TO)) {
+        return CG_OK;
+    }
+    *object |= LED_TO;
+    pack->led_to++;
+    c->living++;
+    if (sum->place.kind != STORE_NODE) {
+        return CG_OK;
+    }
+    if (!array_room(&c->nodes.place, &c->nodes.cap, c->nodes.count, sizeof *c->nodes.place)) {
+        return CG_ENOMEM;
+    }
+    c->nodes.place[c->nodes.count++] = (struct node_place){
+        .score = sum->score, .pack = sum->place.pack, .at = sum->place.at, .slot = sum->place.slot};
+    return CG_OK;
+}
+
+static cg_err count_places(void *aux, const struct entry *e)
+{
+    *(uint64_t *)aux += e->kind != 0;
+    return CG_OK;
+}
+
+/* Copies of one object, put by writers that did not know of each other, make the counts of what
+ * they lead to larger until they are merged: then counts cannot be compared. */
+static cg_err pass_index(struct check *c, struct cg_errbuf *eb)
+{
+    struct merge m;
+    struct sum sum;
+    c->entries = c->places = c->copies = 0;
+    cg_err e = merge_open(c->s, c->s->run, (uint32_t)c->s->runs, &m, eb);
+    uint64_t total = e ? 0 : merge_entries(&m);
+    while (!e && (e = merge_next(&m, &sum, count_places, &c->places, eb)) == CG_OK) {
+        if ((++c->entries & 0xffff) == 0) {
+            tell(c->p, "index", c->entries, total);
+        }
+        c->copies += sum.places > 1;
+        e = sum.place.kind ? note_place(c, &sum) : CG_OK;
+    }
+    merge_close(&m);
+    return e == CG_ENOENT ? CG_OK : e;
+}
+
+/* All of the pack lives by the state, and writers rely on it: what the index does not lead to has a
+ * copy to which it does. */
+static cg_err check_known(struct check *c, const struct pack_record *rec, struct cg_errbuf *eb)
+{
+    struct survey v;
+    uint64_t damaged, unknown = 0;
+    cg_err e = survey_pack(c->s, rec->id, false, true, &v, &damaged, eb);
+    e = e ? e : survey_living(c->s, rec->id, &v, eb);
+    for (size_t i = 0; !e && i < v.count; i++) {
+        unknown += !v.seen[i].known;
+    }
     survey_fini(&v);
+    if (unknown) {
+        c->out->miscounted += unknown;
+        reportf(c->report, c->aux, "packs/%08x: all of it lives by the state, by the index not",
+                rec->id);
+    }
     return e;
 }
+
+/* The packs walked since the last time against the index. */
+static cg_err check_group(struct check *c, struct cg_errbuf *eb)
+{
+    struct group *g = &c->group;
+    if (g->packs) {
+        qsort(g->pack, g->packs, sizeof *g->pack, by_pack);
+    }
+    for (size_t i = 0; i < c->s->runs; i++) {
+        run_forget_filter(c->s->run[i]); /* they are read in their order here */
+    }
+    cg_err e = pass_index(c, eb);
+    for (size_t i = 0; !e && i < g->packs; i++) {
+        const struct group_pack *p = &g->pack[i];
+        if (p->rec.live == p->rec.raw && p->led_to < p->objects) {
+            e = check_known(c, &p->rec, eb);
+        }
+    }
+    g->packs = g->frames = g->objects = 0;
+    return e;
+}
+
+static cg_err check_packs(struct check *c, bool data, struct cg_errbuf *eb)
+{
+    const struct state *st = &c->s->state;
+    size_t i = 0;
+    cg_err e = CG_OK;
+    do {
+        for (; !e && i < st->packs && c->group.objects < GROUP_OBJECTS; i++) {
+            tell(c->p, "packs", i, st->packs);
+            e = check_pack(c, &st->pack[i], data);
+        }
+        e = e ? e : check_group(c, eb);
+    } while (!e && i < st->packs);
+    if (c->nodes.count) {
+        qsort(c->nodes.place, c->nodes.count, sizeof *c->nodes.place, node_place_cmp);
+    }
+    cg_free(c->group.pack);
+    cg_free(c->group.frame);
+    cg_free(c->group.object);
+    return e;
+}
+
+/* ---- counts ---- */
 
 /* Entries of the index up to the end of a part against the counts made anew. */
 static cg_err compare_part(struct check *c, struct merge *m, struct sum *sum, bool *have,
@@ -96,35 +271,12 @@ static cg_err compare_part(struct check *c, struct merge *m, struct sum *sum, bo
     return e;
 }
 
-static cg_err count_places(void *aux, const struct entry *e)
-{
-    *(uint64_t *)aux += e->kind != 0;
-    return CG_OK;
-}
-
-/* Copies of one object, put by writers that did not know of each other, make the counts of what
- * they lead to larger until they are merged: then counts cannot be compared. */
-static cg_err count_index(struct check *c, uint64_t *entries, uint64_t *places, uint64_t *copies,
-                          struct cg_errbuf *eb)
-{
-    struct merge m;
-    struct sum sum;
-    *entries = *places = *copies = 0;
-    cg_err e = merge_open(c->s, c->s->run, (uint32_t)c->s->runs, &m, eb);
-    while (!e && (e = merge_next(&m, &sum, count_places, places, eb)) == CG_OK) {
-        *entries += 1;
-        *copies += sum.places > 1;
-    }
-    merge_close(&m);
-    return e == CG_ENOENT ? CG_OK : e;
-}
-
-static cg_err check_counts(struct check *c, uint64_t entries, struct cg_errbuf *eb)
+static cg_err check_counts(struct check *c, struct cg_errbuf *eb)
 {
     struct memtable counts = {0};
     struct merge m;
     struct sum sum;
-    uint32_t parts = parts_of(entries);
+    uint32_t parts = parts_of(c->entries);
     cg_err e = merge_open(c->s, c->s->run, (uint32_t)c->s->runs, &m, eb);
     if (e) {
         return e;
@@ -146,24 +298,19 @@ static cg_err check_counts(struct check *c, uint64_t entries, struct cg_errbuf *
 
 static cg_err check_all(struct check *c, bool data, struct cg_errbuf *eb)
 {
-    uint64_t entries, places, copies, before = c->out->miscounted;
-    cg_err e = CG_OK;
-    for (size_t i = 0; i < c->s->state.packs && !e; i++) {
-        tell(c->p, "packs", i, c->s->state.packs);
-        e = check_pack(c, &c->s->state.pack[i], data);
-    }
-    e = e ? e : count_index(c, &entries, &places, &copies, eb);
+    uint64_t before = c->out->miscounted;
+    cg_err e = check_packs(c, data, eb);
     if (e) {
         return e;
     }
-    if (entries == places && places != c->living) { /* each place is one, and leads to one object */
+    if (c->entries == c->places && c->places != c->living) { /* each place leads to one object */
         reportf(c->report, c->aux, "index: %llu places, %llu objects there",
-                (unsigned long long)places, (unsigned long long)c->living);
-        c->out->missing += places > c->living ? places - c->living : 0;
+                (unsigned long long)c->places, (unsigned long long)c->living);
+        c->out->missing += c->places > c->living ? c->places - c->living : 0;
     }
     c->out->nodes = c->nodes.count;
-    e = check_counts(c, entries, eb);
-    if (copies) {
+    e = check_counts(c, eb);
+    if (c->copies) {
         c->out->miscounted = before;
     }
     return e;
