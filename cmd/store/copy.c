@@ -1,5 +1,6 @@
 /* store copy: to another store, only what it lacks. store serve: the other end of a pipe. */
 #include "verbs.h"
+#include <cognu/active.h>
 
 #include <errno.h>
 #include <stdio.h>
@@ -27,6 +28,33 @@ static void copy_one(struct store *src, struct store_writer *w, const struct sto
     sum->objects_there += c.objects_there;
 }
 
+/* The other store's active tree gives way to ours: nobody may have it, nor may anything of it be in
+ * its journal alone. */
+static void copy_active(struct store *src, struct store *dst, struct store_writer *w,
+                        const struct store_refinfo *ref, struct store_copied *sum)
+{
+    struct store_hold *hold;
+    struct cg_errbuf eb = {0};
+    uint64_t *segment;
+    size_t segments;
+    cg_err e = store_hold_take(dst, ACTIVE_REF, "store copy", NULL, NULL, &hold, &eb);
+    if (e) {
+        verb_fail(e, &eb, ref->name);
+    }
+    e = store_journal_list(dst, &segment, &segments, &eb);
+    cg_free(segment);
+    if (!e && segments > 0) {
+        e = cg_fail(&eb, CG_EBUSY,
+                    "the other store's tree has changes that are not in packs: mount it once");
+    }
+    if (e) {
+        store_hold_drop(hold);
+        verb_fail(e, &eb, ref->name);
+    }
+    copy_one(src, w, ref, sum);
+    store_hold_drop(hold);
+}
+
 /* The passphrase of the other store comes from --from FILE, or is the same. */
 int verb_copy(int argc, char **argv)
 {
@@ -42,6 +70,11 @@ int verb_copy(int argc, char **argv)
     }
     for (int i = 1; i < argc; i++) {
         struct selected sel;
+        struct store_refinfo active;
+        if (strcmp(argv[i], ACTIVE_REF) == 0 && store_ref_get(src, argv[i], &active) == CG_OK) {
+            copy_active(src, dst, w, &active, &sum);
+            continue;
+        }
         select_snapshot(src, argv[i], &sel);
         if (!sel.ref.name[0]) {
             cmd_fail("%s: a snapshot is copied under its name; this is a score", argv[i]);
@@ -51,7 +84,9 @@ int verb_copy(int argc, char **argv)
     for (uint32_t i = 0; argc == 1 && i < store_ref_count(src); i++) {
         struct store_refinfo ref;
         store_ref_at(src, i, &ref);
-        copy_one(src, w, &ref, &sum);
+        if (strcmp(ref.name, ACTIVE_REF) != 0) {
+            copy_one(src, w, &ref, &sum);
+        }
     }
     e = store_commit(w, NULL, 0, STORE_FINAL, &eb);
     if (e) {
