@@ -16,7 +16,8 @@ enum { OPENED_MAX = 4, SECRET_BYTES_MAX = 1024 };
 static struct opened {
     struct store_io io;
     struct store *store;
-    pid_t server; /* of a pipe */
+    pid_t server; /* of a pipe, with our ends of it: */
+    int to, from;
 } opened[OPENED_MAX];
 static int opened_count;
 
@@ -84,6 +85,26 @@ void verb_secret(struct store_secret *out, const char *prompt)
 
 /* ---- opening ---- */
 
+/* What fails ends after the commands at the other ends, as what does well: they see their input
+ * end, and what they have still to do or to say is done then. One that does not end is left alone.
+ */
+static void end_pipes(void)
+{
+    enum { WAIT_MS = 10000, LOOK_MS = 5 };
+    int left = WAIT_MS;
+    for (int i = 0; i < opened_count; i++) {
+        if (opened[i].server <= 0) {
+            continue;
+        }
+        close(opened[i].to);
+        close(opened[i].from);
+        while (waitpid(opened[i].server, NULL, WNOHANG) == 0 && (left -= LOOK_MS) > 0) {
+            usleep(LOOK_MS * 1000);
+        }
+        opened[i].server = 0;
+    }
+}
+
 /* `|COMMAND`: the command's standard input and output are the other end of the table of I/O calls.
  */
 static void open_pipe(const char *command, struct opened *o)
@@ -97,6 +118,8 @@ static void open_pipe(const char *command, struct opened *o)
     if (o->server < 0) {
         cmd_fail("fork: %s", strerror(errno));
     }
+    o->to = to[1];
+    o->from = from[0];
     if (o->server == 0) {
         dup2(to[0], STDIN_FILENO);
         dup2(from[1], STDOUT_FILENO);
@@ -106,6 +129,7 @@ static void open_pipe(const char *command, struct opened *o)
     close(to[0]);
     close(from[1]);
     signal(SIGPIPE, SIG_IGN);
+    atexit(end_pipes);
     cg_err e = store_io_pipe(from[0], to[1], &o->io, &eb);
     if (e) {
         verb_fail(e, &eb, command);
