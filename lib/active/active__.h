@@ -133,7 +133,8 @@ struct name *act_name_after(const struct active_node *dir,
                             struct cg_span name); /* the first behind */
 cg_err act_name_add(struct active *t, struct active_node *dir, struct cg_span name,
                     struct name **out);
-void act_name_drop(struct name *n); /* out of its directory; frees it; it leads nowhere */
+void act_name_drop(struct name *n);        /* out of its directory; frees it; it leads nowhere */
+bool act_name_holds(const struct name *n); /* one of these leads to a file */
 void act_name_attach(struct name *n, struct active_node *node);
 void act_name_detach(struct name *n);
 int act_span_cmp(struct cg_span a, struct cg_span b);

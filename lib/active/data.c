@@ -117,7 +117,9 @@ void act_ext_cut(struct active_node *n, uint64_t size)
         count(n, &n->ext[i], true);
         i++;
     }
-    replace(n, i, n->exts, NULL, 0);
+    while (n->exts > i) {
+        count(n, &n->ext[--n->exts], false);
+    }
 }
 
 void act_ext_drop(struct active_node *n, uint64_t gen)

@@ -164,8 +164,10 @@ static cg_err apply_make(struct active *t, struct cg_buf *b)
     uint64_t rdev = cg_get_u64(b);
     int64_t now = (int64_t)cg_get_u64(b);
     struct cg_span target = cg_get_span(b, cg_get_u16(b));
-    if (b->bad || ino < FIRST_INO || act_node_find(t, ino) || kind < STORE_FILE ||
-        kind > STORE_BLOCK) {
+    bool link = kind == STORE_SYMLINK;
+    if (b->bad || ino < t->ino_next || ino == UINT64_MAX || kind < STORE_FILE ||
+        kind > STORE_BLOCK || mode > 07777 || link != (target.len > 0) ||
+        target.len >= STORE_TARGET_BYTES_MAX) {
         return CG_EBADFORMAT;
     }
     cg_err e = act_node_new(t, ino, &n);
@@ -181,7 +183,7 @@ static cg_err apply_make(struct active *t, struct cg_buf *b)
     n->nlink = kind == STORE_DIR; /* its own "." */
     n->size = target.len;
     n->known = t->gen;
-    t->ino_next = ino >= t->ino_next ? ino + 1 : t->ino_next;
+    t->ino_next = ino + 1;
     act_node_dirty(t, n);
     return target.len ? cg_str_add(&n->target, target.data, target.len) : CG_OK;
 }
@@ -227,12 +229,25 @@ static cg_err unlead(struct active *t, struct name *name)
     return n->names ? CG_OK : cg_str_add(&t->nameless, &n->ino, sizeof n->ino);
 }
 
+/* n may have a name in dir: a directory has one, and never below itself; open files alone are
+ * beside the root. */
+static bool may_lead(const struct active *t, const struct active_node *dir,
+                     const struct active_node *n)
+{
+    if (dir == t->orphans) {
+        return n->kind == STORE_FILE;
+    }
+    return !act_node_is_dir(n) ||
+           (n != t->root && n != t->orphans && !n->names && !act_name_is_in(dir, n));
+}
+
 static cg_err apply_name(struct active *t, struct cg_buf *b)
 {
     struct active_node *dir = act_node_find(t, cg_get_u64(b));
     struct cg_span bytes = cg_get_span(b, cg_get_u8(b));
     struct active_node *n = act_node_find(t, cg_get_u64(b)), *old = NULL;
-    if (b->bad || !dir || !n || !act_node_is_dir(dir) || !bytes.len) {
+    if (b->bad || !dir || !n || !act_node_is_dir(dir) || !cg_name_ok(bytes) ||
+        !may_lead(t, dir, n)) {
         return CG_EBADFORMAT;
     }
     cg_err e = act_name_lookup(t, dir, bytes, &old, NULL);
@@ -372,11 +387,20 @@ static cg_err apply_punch(struct active *t, struct cg_buf *b)
     return act_ext_put(n, &e);
 }
 
+static bool xattrs_ok(struct cg_span rest)
+{
+    struct cg_span name, value;
+    bool bad = false;
+    while (store_xattr_next(&rest, &name, &value, &bad)) {
+    }
+    return !bad;
+}
+
 static cg_err apply_xattr(struct active *t, struct cg_buf *b)
 {
     struct active_node *n = act_node_find(t, cg_get_u64(b));
     struct cg_span xattrs = cg_get_span(b, cg_get_u32(b));
-    if (b->bad || xattrs.len > STORE_XATTR_BYTES_MAX) {
+    if (b->bad || xattrs.len > STORE_XATTR_BYTES_MAX || !xattrs_ok(xattrs)) {
         return CG_EBADFORMAT;
     }
     if (!n) {
@@ -417,23 +441,34 @@ static cg_err apply_one(struct active *t, uint64_t frame, struct cg_span all, st
     }
 }
 
+/* Files that have no name now may leave memory. A directory that went with files in it is none of
+ * ours. */
+static cg_err rest_nameless(struct active *t)
+{
+    cg_err e = CG_OK;
+    for (size_t i = 0; i < t->nameless.len; i += sizeof(uint64_t)) {
+        uint64_t ino;
+        memcpy(&ino, t->nameless.data + i, sizeof ino);
+        struct active_node *n = act_node_find(t, ino);
+        if (n && !n->names && act_name_holds(n->child)) {
+            e = CG_EBADFORMAT;
+        } else if (n) {
+            act_node_rest(t, n);
+        }
+    }
+    return e;
+}
+
 cg_err act_apply(struct active *t, uint64_t frame, struct cg_span bytes, bool *end)
 {
     struct cg_buf b = cg_buf_reader(bytes.data, bytes.len);
     cg_err e = CG_OK;
     t->nameless.len = 0;
     while (!e && cg_buf_left(&b) > 0) {
-        e = apply_one(t, frame, bytes, &b, end);
+        e = *end ? CG_EBADFORMAT : apply_one(t, frame, bytes, &b, end);
     }
-    for (size_t i = 0; i < t->nameless.len; i += sizeof(uint64_t)) {
-        uint64_t ino;
-        memcpy(&ino, t->nameless.data + i, sizeof ino);
-        struct active_node *n = act_node_find(t, ino);
-        if (n) {
-            act_node_rest(t, n);
-        }
-    }
-    return e;
+    cg_err rested = rest_nameless(t);
+    return e ? e : rested;
 }
 
 /* ---- logging ---- */

@@ -102,6 +102,12 @@ void act_name_drop(struct name *n)
     cg_free(n);
 }
 
+/* As deep as the treap. */
+bool act_name_holds(const struct name *n)
+{
+    return n && (n->node || act_name_holds(n->left) || act_name_holds(n->right));
+}
+
 void act_name_attach(struct name *n, struct active_node *node)
 {
     n->node = node;

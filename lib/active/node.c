@@ -176,6 +176,9 @@ static bool is_idle(const struct active *t, const struct active_node *n)
 void act_node_rest(struct active *t, struct active_node *n)
 {
     if (!n->names && !n->fids && n != t->root && n != t->orphans) {
+        if (act_name_holds(n->child)) {
+            return; /* of a tree that is lost: act_apply refused a frame in its midst */
+        }
         while (n->child) { /* names that are gone, of a directory that is */
             act_name_drop(n->child);
         }
