@@ -2,7 +2,11 @@
 """Restores a store from docs/store-format.md alone: no code of the library, no index.
 
 usage: reader.py STORE PASSPHRASE_FILE list
+       reader.py STORE PASSPHRASE_FILE tree REFERENCE
        reader.py STORE PASSPHRASE_FILE restore REFERENCE DEST
+
+`active` is the active tree with what is in its journal; `tree` prints a line for each file: path, kind, mode, links, bytes,
+SHA-256 of the contents, attributes, target.
 
 Needs python3-cryptography for AES-GCM, and the program zstd.
 """
@@ -79,6 +83,16 @@ class Bytes:
 
     def text(self):
         return self.take(self.get("B"))
+
+
+class Contents:
+    """The pieces of a file with a list, as often as they are asked for."""
+
+    def __init__(self, store, score):
+        self.store, self.score = store, score
+
+    def __iter__(self):
+        return self.store.contents(self.score)
 
 
 class Store:
@@ -204,40 +218,190 @@ class Store:
             e["parts"] = [] if content == 0 else [b.take(e["size"])] if content == 1 else None
             if content >= 2:
                 score = b.take(24)
-                e["parts"] = [self.get(score, 1)] if content == 2 else self.contents(score)
+                e["parts"] = [self.get(score, 1)] if content == 2 else Contents(self, score)
         elif kind == 2:
             e["score"] = b.take(24)
         elif kind == 3:
             e["target"] = b.take(b.get("H"))
         return e
 
-    def restore(self, score, dest, made):
-        for e in self.entries(score):
-            path = os.path.join(dest, e["name"])
-            if e["kind"] != 2 and e["links"] > 1 and e["ino"] in made:
-                os.link(made[e["ino"]], path)
-                continue
-            if e["kind"] == 1:
-                with open(path, "wb") as f:
-                    for part in e["parts"]:
-                        f.write(part)
-                if os.path.getsize(path) != e["size"]:
-                    raise ValueError("size")
-            elif e["kind"] == 2:
-                os.mkdir(path)
-                self.restore(e["score"], path, made)
-            elif e["kind"] == 3:
-                os.symlink(e["target"], path)
-            elif e["kind"] == 4:
-                os.mkfifo(path)
+    def below(self, e):
+        return self.entries(e["score"])
+
+    def root(self, name):
+        """What has the tree's files, and the entry of its root."""
+        snapshot = Bytes(self.get(self.refs[name], 2))
+        if snapshot.get("cBHI")[0] != b"S":
+            raise ValueError("no snapshot")
+        top = dict(score=snapshot.take(24))
+        return Active(self, self.below(top)).root() if name == "active" else (self, top)
+
+
+class Active:
+    """The active tree: the committed one, and over it what the journal says."""
+
+    ROOT, ORPHANS = 1, 2
+
+    def __init__(self, store, entries):
+        self.store = store
+        top = {e["name"]: e for e in entries}
+        self.files = {self.ROOT: top[b"tree"], self.ORPHANS: top[b"orphans"]}
+        meta = Bytes(b"".join(top[b"meta"]["parts"]))
+        version, _, number, _, _ = meta.get("I4Q")
+        if version != 1:
+            raise ValueError("active tree")
+        while self.replay(number):
+            number += 1
+
+    def replay(self, number):
+        """True: the segment has its end, and the next follows."""
+        try:
+            data = self.store.read("journal", f"{number:016x}")
+        except FileNotFoundError:
+            return False
+        if data[:40] != b"cgnujour" + struct.pack("<HHIQ", 1, 0, 0, number) + self.store.id:
+            return False
+        key, at, ended = hkdf(self.store.key, "cognu store journal", data[40:56], 32), 64, False
+        while not ended and at + 12 <= len(data):
+            n, count = struct.unpack("<IQ", data[at:at + 12])
+            try:
+                frame = unseal(key, count, data[at:at + 12] + struct.pack("<Q", at), data[at + 12:at + 12 + n + 16])
+            except (InvalidTag, ValueError):
+                break
+            ended = self.apply(Bytes(frame))
+            at += 12 + n + 16
+        return ended
+
+    def children(self, ino):
+        d = self.files[ino]
+        if "children" not in d:
+            d["children"] = {}
+            for e in self.store.below(d) if "score" in d else ():
+                d["children"][e["name"]] = e["ino"]
+                self.files.setdefault(e["ino"], e)
+        return d["children"]
+
+    def apply(self, b):
+        while b.at < len(b.data):
+            kind = b.get("B")
+            if kind == 1:
+                ino, directory, name = b.get("Q"), b.get("Q"), b.text()
+                if self.children(directory)[name] != ino:
+                    raise ValueError("know")
+            elif kind == 2:
+                ino, e = b.get("Q"), dict(zip(("kind", "mode", "uid", "gid", "rdev", "mtime"), b.get("BIIIQq")))
+                target = b.take(b.get("H"))
+                self.files[ino] = dict(e, ino=ino, target=target, xattrs=[], parts=[], size=0)
+            elif kind == 3:
+                directory, name, ino = b.get("Q"), b.text(), b.get("Q")
+                self.children(directory)[name] = ino
+            elif kind == 4:
+                directory, name = b.get("Q"), b.text()
+                del self.children(directory)[name]
+            elif kind == 10:
+                return True
             else:
-                continue
-            made[e["ino"]] = path
-            if e["kind"] != 3:
-                os.chmod(path, e["mode"])
-                for name, value in e["xattrs"]:
-                    os.setxattr(path, name, value)
-            os.utime(path, ns=(e["mtime"], e["mtime"]), follow_symlinks=False)
+                self.change(kind, self.files.get(b.get("Q"), {}), b)
+        return False
+
+    def change(self, kind, e, b):
+        """A record of one file; one that is known no more takes it too, to no effect."""
+        if kind == 5:
+            e["mode"], e["uid"], e["gid"], e["mtime"], _ = b.get("IIIqq")
+        elif kind == 6:
+            at, data = b.get("Q"), b.take(b.get("I"))
+            whole = self.bytes_of(e)
+            whole.extend(bytes(max(0, at - len(whole))))
+            whole[at:at + len(data)] = data
+        elif kind == 7:
+            size, whole = b.get("Q"), self.bytes_of(e)
+            del whole[size:]
+            whole.extend(bytes(size - len(whole)))
+        elif kind == 8:
+            start, end = b.get("QQ")
+            whole = self.bytes_of(e)
+            end = min(end, len(whole))
+            whole[start:end] = bytes(max(0, end - start))
+        elif kind == 9:
+            attributes, e["xattrs"] = Bytes(b.take(b.get("I"))), []
+            while attributes.at < len(attributes.data):
+                e["xattrs"].append((attributes.text(), attributes.take(attributes.get("I"))))
+        else:
+            raise ValueError("record")
+
+    @staticmethod
+    def bytes_of(e):
+        """The contents in memory, from where they are changed."""
+        if "whole" not in e:
+            e["whole"] = bytearray(b"".join(e.get("parts", ())))
+            e["parts"] = [e["whole"]]
+        return e["whole"]
+
+    def root(self):
+        names, todo = {}, [self.ROOT]
+        while todo:
+            for ino in self.children(todo.pop()).values():
+                names[ino] = names.get(ino, 0) + 1
+                if self.files[ino]["kind"] == 2:
+                    todo.append(ino)
+        for ino, count in names.items():
+            e = self.files[ino]
+            e["links"] = count
+            if e["kind"] == 2:
+                e["links"] = 2 + sum(self.files[i]["kind"] == 2 for i in self.children(ino).values())
+            e["size"] = len(e["whole"]) if "whole" in e else e.get("size")
+        return self, self.files[self.ROOT]
+
+    def below(self, d):
+        for name, ino in sorted(self.children(d.get("ino", self.ROOT)).items()):
+            yield dict(self.files[ino], name=name)
+
+
+def restore(tree, directory, dest, made):
+    for e in tree.below(directory):
+        path = os.path.join(dest, e["name"])
+        if e["kind"] != 2 and e["links"] > 1 and e["ino"] in made:
+            os.link(made[e["ino"]], path, follow_symlinks=False)
+            continue
+        if e["kind"] == 1:
+            with open(path, "wb") as f:
+                for part in e["parts"]:
+                    f.write(part)
+            if os.path.getsize(path) != e["size"]:
+                raise ValueError("size")
+        elif e["kind"] == 2:
+            os.mkdir(path)
+            restore(tree, e, path, made)
+        elif e["kind"] == 3:
+            os.symlink(e["target"], path)
+        elif e["kind"] == 4:
+            os.mkfifo(path)
+        else:
+            continue
+        made[e["ino"]] = path
+        if e["kind"] != 3:
+            os.chmod(path, e["mode"])
+            for name, value in e["xattrs"] if e["kind"] <= 2 else ():  # others have none on the host
+                os.setxattr(path, name, value)
+        os.utime(path, ns=(e["mtime"], e["mtime"]), follow_symlinks=False)
+
+
+def show(tree, directory, above):
+    for e in tree.below(directory):
+        path = above + b"/" + e["name"]
+        digest = hashlib.sha256()
+        size = 0
+        for part in e["parts"] if e["kind"] == 1 else ():
+            digest.update(part)
+            size += len(part)
+        if e["kind"] == 1 and size != e["size"]:
+            raise ValueError("size")
+        attributes = b",".join(name + b"=" + value for name, value in e["xattrs"])
+        fields = (b"%s %d %o %d %d" % (path, e["kind"], e["mode"], e["links"], size), digest.hexdigest().encode(), attributes,
+                  e.get("target") or b"")
+        sys.stdout.buffer.write(b" ".join(fields) + b"\n")
+        if e["kind"] == 2:
+            show(tree, e, path)
 
 
 def main():
@@ -252,11 +416,12 @@ def main():
         print("\n".join(sorted(store.refs)))
         return
     name = next(n for n in sorted(store.refs, reverse=True) if n.startswith(sys.argv[4]))
-    snapshot = Bytes(store.get(store.refs[name], 2))
-    if snapshot.get("cBHI")[0] != b"S":
-        raise ValueError("no snapshot")
+    tree, top = store.root(name)
+    if what == "tree":
+        show(tree, top, b"")
+        return
     os.makedirs(sys.argv[5])
-    store.restore(snapshot.take(24), os.fsencode(sys.argv[5]), {})
+    restore(tree, top, os.fsencode(sys.argv[5]), {})
 
 
 if __name__ == "__main__":
