@@ -2,8 +2,10 @@
  * lies there, and all counts of edges are made anew from the nodes and references and compared.
  *
  * Memory is bounded. Packs are compared in groups: of each object of a group 31 bits of its score
- * are kept, and one pass over the index marks those to which it leads. Counts are made in parts, by
- * score: a part's counts are compared with the index as it is read in order. */
+ * are kept, and one pass over the index marks those to which it leads. Counts are first compared as
+ * sums over parts of the scores, of a number that each score gives for each edge to it: equal sums
+ * are equal counts, but for one in 2^128. Only of a part whose sums differ all counts are made, and
+ * compared with the index as it is read in order. */
 #include "store__.h"
 
 #include <stdlib.h>
@@ -238,6 +240,13 @@ static cg_err check_packs(struct check *c, bool data, struct cg_errbuf *eb)
 
 /* ---- counts ---- */
 
+static cg_err next_sum(struct merge *m, struct sum *sum, bool *have, struct cg_errbuf *eb)
+{
+    cg_err e = merge_next(m, sum, NULL, NULL, eb);
+    *have = e == CG_OK;
+    return e == CG_ENOENT ? CG_OK : e;
+}
+
 /* Entries of the index up to the end of a part against the counts made anew. */
 static cg_err compare_part(struct check *c, struct merge *m, struct sum *sum, bool *have,
                            const struct part *part, struct memtable *counts, struct cg_errbuf *eb)
@@ -257,9 +266,7 @@ static cg_err compare_part(struct check *c, struct merge *m, struct sum *sum, bo
         if (want && sum->place.kind) {
             want->count = 0; /* found */
         }
-        e = merge_next(m, sum, NULL, NULL, eb);
-        *have = e == CG_OK;
-        e = e == CG_ENOENT ? CG_OK : e;
+        e = next_sum(m, sum, have, eb);
     }
     for (uint32_t i = 0; !e && i < counts->cap; i++) {
         if (counts->used[i] && counts->slot[i].count) {
@@ -271,28 +278,117 @@ static cg_err compare_part(struct check *c, struct merge *m, struct sum *sum, bo
     return e;
 }
 
-static cg_err check_counts(struct check *c, struct cg_errbuf *eb)
+/* ---- sums of counts ---- */
+
+struct edge_sum {
+    uint64_t a, b, garbage;
+    bool gone; /* the index counts edges to what is not there */
+};
+
+static bool is_wrong(const struct edge_sum *s)
+{
+    return s->a || s->b || s->gone;
+}
+
+struct edge_sums {
+    uint64_t key[2];
+    uint32_t parts;
+    struct edge_sum *part;
+};
+
+/* The finalizer of MurmurHash3, A. Appleby. */
+static uint64_t mixed(uint64_t v)
+{
+    v = (v ^ v >> 33) * 0xff51afd7ed558ccdu;
+    v = (v ^ v >> 33) * 0xc4ceb9fe1a85ec53u;
+    return v ^ v >> 33;
+}
+
+static struct edge_sum *add_edges(struct edge_sums *s, const struct store_score *score,
+                                  uint64_t count)
+{
+    struct edge_sum *sum = &s->part[part_of(score, s->parts)];
+    struct cg_buf b = cg_buf_reader(score->b + STORE_SCORE_BYTES - 16, 16);
+    sum->a += count * mixed(cg_get_u64(&b) ^ s->key[0]);
+    sum->b += count * mixed(cg_get_u64(&b) ^ s->key[1]);
+    return sum;
+}
+
+static cg_err add_edge(void *aux, enum store_object kind, const struct store_score *child)
+{
+    (void)kind;
+    add_edges(aux, child, 1);
+    return CG_OK;
+}
+
+/* Takes the counts of the index away: where they are right, nothing is left. */
+static cg_err sum_edges(struct check *c, struct edge_sums *sums, struct cg_errbuf *eb)
+{
+    struct merge m;
+    struct sum sum;
+    cg_err e = each_edge(c->s, &c->nodes, add_edge, sums, &c->out->damaged, c->report, c->aux, eb);
+    e = e ? e : merge_open(c->s, c->s->run, (uint32_t)c->s->runs, &m, eb);
+    if (e) {
+        return e;
+    }
+    while ((e = merge_next(&m, &sum, NULL, NULL, eb)) == CG_OK) {
+        struct edge_sum *part = add_edges(sums, &sum.score, 0 - (uint64_t)sum.count);
+        part->garbage += sum.place.kind && sum.count == 0;
+        part->gone = part->gone || (!sum.place.kind && sum.count != 0);
+    }
+    merge_close(&m);
+    return e == CG_ENOENT ? CG_OK : e;
+}
+
+/* Of the parts that differ all counts. Nodes that cannot be read were reported. */
+static cg_err recount(struct check *c, const struct edge_sums *sums, struct cg_errbuf *eb)
 {
     struct memtable counts = {0};
     struct merge m;
     struct sum sum;
-    uint32_t parts = parts_of(c->entries);
+    uint64_t bad = 0;
     cg_err e = merge_open(c->s, c->s->run, (uint32_t)c->s->runs, &m, eb);
     if (e) {
         return e;
     }
-    e = merge_next(&m, &sum, NULL, NULL, eb);
-    bool have = e == CG_OK;
-    e = e == CG_ENOENT ? CG_OK : e;
-    for (uint32_t i = 0; i < parts && !e; i++) {
-        struct part part = part_at(i, parts);
-        tell(c->p, "counts", i, parts);
-        memtable_clear(&counts);
-        e = count_edges(c->s, &c->nodes, &part, &counts, &c->out->damaged, c->report, c->aux, eb);
-        e = e ? e : compare_part(c, &m, &sum, &have, &part, &counts, eb);
+    bool have = true;
+    e = next_sum(&m, &sum, &have, eb);
+    for (uint32_t i = 0; i < sums->parts && !e; i++) {
+        struct part part = part_at(i, sums->parts);
+        if (is_wrong(&sums->part[i])) {
+            tell(c->p, "counts", i, sums->parts);
+            memtable_clear(&counts);
+            e = count_edges(c->s, &c->nodes, &part, &counts, &bad, NULL, NULL, eb);
+            e = e ? e : compare_part(c, &m, &sum, &have, &part, &counts, eb);
+        }
+        while (!e && have && part_has(&part, &sum.score)) {
+            e = next_sum(&m, &sum, &have, eb);
+        }
     }
     memtable_fini(&counts);
     merge_close(&m);
+    return e;
+}
+
+static cg_err check_counts(struct check *c, struct cg_errbuf *eb)
+{
+    struct edge_sums sums = {.parts = parts_of(c->entries)};
+    bool wrong = false;
+    sums.part = cg_zalloc(sums.parts * sizeof *sums.part);
+    if (!sums.part) {
+        return CG_ENOMEM;
+    }
+    c->s->env.random(c->s->env.ctx, sums.key, sizeof sums.key);
+    cg_err e = sum_edges(c, &sums, eb);
+    for (uint32_t i = 0; i < sums.parts; i++) {
+        const struct edge_sum *s = &sums.part[i];
+        wrong = wrong || is_wrong(s);
+        c->out->garbage += is_wrong(s) ? 0 : s->garbage;
+    }
+    if (!e && wrong) {
+        e = recount(c, &sums, eb);
+    }
+    cg_free(sums.part);
     return e;
 }
 

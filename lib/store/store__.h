@@ -743,6 +743,7 @@ struct part {
 uint32_t parts_of(uint64_t entries);
 struct part part_at(uint32_t i, uint32_t parts);
 bool part_has(const struct part *p, const struct store_score *s);
+uint32_t part_of(const struct store_score *s, uint32_t parts);
 
 /* Nodes that live, in the order of packs. */
 struct node_places {
@@ -750,8 +751,11 @@ struct node_places {
     size_t count, cap;
 };
 int node_place_cmp(const void *a, const void *b);
-/* Edges of all nodes and references to scores of a part, as counts. A node that cannot be read is
- * reported and counted in bad. */
+/* Every edge of all nodes and references. A node that cannot be read is reported and counted in
+ * bad. */
+cg_err each_edge(struct store *s, const struct node_places *nodes, edge_fn *fn, void *arg,
+                 uint64_t *bad, store_report_fn *report, void *aux, struct cg_errbuf *eb);
+/* Those to scores of a part, as counts. */
 cg_err count_edges(struct store *s, const struct node_places *nodes, const struct part *part,
                    struct memtable *counts, uint64_t *bad, store_report_fn *report, void *aux,
                    struct cg_errbuf *eb);

@@ -183,11 +183,21 @@ struct part part_at(uint32_t i, uint32_t parts)
                          .to = i + 1 == parts ? UINT32_MAX : (uint32_t)((i + 1) * step - 1)};
 }
 
+static uint32_t first_bits(const struct store_score *s)
+{
+    return (uint32_t)s->b[0] << 24 | (uint32_t)s->b[1] << 16 | (uint32_t)s->b[2] << 8 | s->b[3];
+}
+
 bool part_has(const struct part *p, const struct store_score *s)
 {
-    uint32_t v =
-        (uint32_t)s->b[0] << 24 | (uint32_t)s->b[1] << 16 | (uint32_t)s->b[2] << 8 | s->b[3];
+    uint32_t v = first_bits(s);
     return v >= p->from && v <= p->to;
+}
+
+uint32_t part_of(const struct store_score *s, uint32_t parts)
+{
+    uint64_t i = first_bits(s) / ((1ull << 32) / parts);
+    return i < parts ? (uint32_t)i : parts - 1;
 }
 
 int node_place_cmp(const void *a, const void *b)
@@ -218,18 +228,16 @@ static cg_err count_child(void *aux, enum store_object kind, const struct store_
     return CG_OK;
 }
 
-cg_err count_edges(struct store *s, const struct node_places *nodes, const struct part *part,
-                   struct memtable *counts, uint64_t *bad, store_report_fn *report, void *aux,
-                   struct cg_errbuf *eb)
+cg_err each_edge(struct store *s, const struct node_places *nodes, edge_fn *fn, void *arg,
+                 uint64_t *bad, store_report_fn *report, void *aux, struct cg_errbuf *eb)
 {
-    struct counting c = {.part = part, .counts = counts};
     for (size_t i = 0; i < nodes->count; i++) {
         const struct node_place *n = &nodes->place[i];
         struct entry place = {.pack = n->pack, .at = n->at, .slot = n->slot};
         struct cg_errbuf why = {0};
         struct cg_span bytes;
         cg_err e = store_get_at(s, &place, &n->score, &bytes, &why);
-        e = e ? e : node_edges(bytes, count_child, &c);
+        e = e ? e : node_edges(bytes, fn, arg);
         if (e == CG_ENOMEM) {
             return cg_fail(eb, e, "no memory");
         }
@@ -240,7 +248,15 @@ cg_err count_edges(struct store *s, const struct node_places *nodes, const struc
     }
     cg_err e = CG_OK;
     for (size_t i = 0; i < s->state.refs && !e; i++) {
-        e = count_child(&c, STORE_NODE, &s->state.ref[i].score);
+        e = fn(arg, STORE_NODE, &s->state.ref[i].score);
     }
     return e;
+}
+
+cg_err count_edges(struct store *s, const struct node_places *nodes, const struct part *part,
+                   struct memtable *counts, uint64_t *bad, store_report_fn *report, void *aux,
+                   struct cg_errbuf *eb)
+{
+    struct counting c = {.part = part, .counts = counts};
+    return each_edge(s, nodes, count_child, &c, bad, report, aux, eb);
 }
