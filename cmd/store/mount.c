@@ -1,6 +1,7 @@
 /* store mount, with: the store as files in a directory of this host, until it is interrupted or
  * unmounted. Two programs do it, each with its own job: storefs serves the files, cognu-fuse shows
- * them. */
+ * them. A server that is killed gets a successor: the adapter, its only client, makes its session
+ * and open files anew. */
 #include "verbs.h"
 
 #include <errno.h>
@@ -21,7 +22,18 @@ enum {
     START_MS = 10000,
     RECOVER_MS = 30 * 60 * 1000, /* an active tree first takes in what a crash left */
     LOOK_MS = 20,
+    SERVED_MS_MIN = 10000, /* a server that is killed sooner is killed by what it is asked */
+    SUCCESSORS_MAX = 5,    /* of such servers in a row */
     PATH_BYTES = 512
+};
+
+/* What runs while a store is shown: its folder for sockets, and the two programs. */
+struct shown {
+    char folder[sizeof "/tmp/store-mount-XXXXXX"];
+    char socket[sizeof "/tmp/store-mount-XXXXXX/storefs"];
+    struct store_secret secret;
+    pid_t server, adapter;
+    bool killed; /* the server ended by a signal, not by itself */
 };
 
 static volatile sig_atomic_t interrupted;
@@ -49,11 +61,13 @@ static void run(const char *name, char **argv)
     _exit(127);
 }
 
+/* 0: that failed, and is told. */
 static pid_t spawn(const char *name, char **argv)
 {
     pid_t pid = fork();
     if (pid < 0) {
-        cmd_fail("fork: %s", strerror(errno));
+        fprintf(stderr, "store: fork: %s\n", strerror(errno));
+        return 0;
     }
     if (pid == 0) {
         setpgid(0, 0); /* the terminal's interrupt is for us: we unmount */
@@ -62,13 +76,26 @@ static pid_t spawn(const char *name, char **argv)
     return pid;
 }
 
-static bool ended(pid_t *pid)
+static bool ended(pid_t *pid, bool *killed)
 {
-    bool gone = *pid > 0 && waitpid(*pid, NULL, WNOHANG) == *pid;
+    int status;
+    bool gone = *pid > 0 && waitpid(*pid, &status, WNOHANG) == *pid;
     if (gone) {
         *pid = 0;
+        *killed = WIFSIGNALED(status);
     }
     return gone;
+}
+
+static bool server_ended(struct shown *m)
+{
+    return ended(&m->server, &m->killed);
+}
+
+static bool adapter_ended(struct shown *m)
+{
+    bool killed;
+    return ended(&m->adapter, &killed);
 }
 
 static void end(pid_t *pid)
@@ -80,19 +107,17 @@ static void end(pid_t *pid)
     }
 }
 
-/* The passphrase goes through a pipe: not into arguments, which others may see. */
-static pid_t start_server(const char *socket)
+/* The passphrase goes through a pipe: not into arguments, which others may see. When it cannot be
+ * started, that is told and there is none. */
+static void start_server(struct shown *m)
 {
     int fds[2];
     char fd[16];
-    struct store_secret secret;
-    verb_secret(&secret, "passphrase");
-    if (secret.kind != STORE_PASSPHRASE) {
-        cmd_fail(
-            "--recovery-file: a mount wants the passphrase; `store passphrase` sets a new one");
-    }
+    m->killed = false;
+    unlink(m->socket); /* of a server that was killed */
     if (pipe(fds) != 0) {
-        cmd_fail("pipe: %s", strerror(errno));
+        fprintf(stderr, "store: pipe: %s\n", strerror(errno));
+        return;
     }
     snprintf(fd, sizeof fd, "%d", fds[0]);
     fcntl(fds[1], F_SETFD, FD_CLOEXEC);
@@ -102,30 +127,29 @@ static pid_t start_server(const char *socket)
                     (char[]){"--passphrase-fd"},
                     fd,
                     (char[]){"--socket"},
-                    cg_strdup(socket),
+                    m->socket,
                     opt.active ? (char[]){"--active"} : NULL,
                     (char[]){"yes"},
                     NULL};
-    pid_t pid = spawn("cognu-storefs", argv);
+    m->server = spawn("cognu-storefs", argv);
     cg_free(argv[2]);
-    cg_free(argv[6]);
     close(fds[0]);
-    size_t len = strlen(secret.text);
-    bool sent = write(fds[1], secret.text, len) == (ssize_t)len;
-    close(fds[1]);
-    if (!sent) {
-        end(&pid);
-        cmd_fail("storefs did not take the passphrase");
+    size_t len = strlen(m->secret.text);
+    if (m->server && write(fds[1], m->secret.text, len) != (ssize_t)len) {
+        fprintf(stderr, "store: storefs did not take the passphrase\n");
+        end(&m->server);
     }
-    return pid;
+    close(fds[1]);
 }
 
-static bool wait_for_socket(const char *socket, pid_t *server)
+/* False: it has ended, or there is nobody to serve any more. */
+static bool wait_for_socket(struct shown *m)
 {
     struct stat st;
     int max = opt.active ? RECOVER_MS : START_MS;
-    for (int ms = 0; ms < max && !interrupted && !ended(server); ms += LOOK_MS) {
-        if (stat(socket, &st) == 0 && S_ISSOCK(st.st_mode)) {
+    for (int ms = 0; ms < max && !interrupted && !server_ended(m) && !adapter_ended(m);
+         ms += LOOK_MS) {
+        if (stat(m->socket, &st) == 0 && S_ISSOCK(st.st_mode)) {
             return true;
         }
         usleep(LOOK_MS * 1000);
@@ -178,25 +202,39 @@ static void watch_signals(void)
     signal(SIGPIPE, SIG_IGN);
 }
 
-/* Serves until something ends; true when that was asked for. */
-static bool serve(const char *place, pid_t *server, pid_t *adapter)
+/* False: the server ended by itself, or again and again. */
+static bool succeed(struct shown *m, int served_ms, int *successors)
 {
-    while (!interrupted && !ended(server)) {
-        if (ended(adapter)) {
+    *successors = served_ms < SERVED_MS_MIN ? *successors + 1 : 1;
+    if (!m->killed || *successors > SUCCESSORS_MAX) {
+        return false;
+    }
+    fprintf(stderr, "store: the file server was killed; another takes its place\n");
+    start_server(m);
+    return wait_for_socket(m) || m->server || m->killed;
+}
+
+/* Serves until something ends; true when that was asked for. */
+static bool serve(const char *place, struct shown *m)
+{
+    int served_ms = 0, successors = 0;
+    while (!interrupted) {
+        if (!m->adapter || adapter_ended(m)) {
             return true; /* it was unmounted */
         }
+        if (!m->server || server_ended(m)) {
+            if (!succeed(m, served_ms, &successors)) {
+                break;
+            }
+            served_ms = 0;
+        }
         usleep(LOOK_MS * 1000);
+        served_ms += LOOK_MS;
     }
     bool asked = interrupted;
     umount2(place, MNT_DETACH);
     return asked;
 }
-
-/* What runs while a store is shown: its folder for sockets, and the two programs. */
-struct shown {
-    char folder[sizeof "/tmp/store-mount-XXXXXX"];
-    pid_t server, adapter;
-};
 
 static void check_operands(const char *place)
 {
@@ -212,19 +250,23 @@ static void check_operands(const char *place)
 static void begin(struct shown *m)
 {
     *m = (struct shown){.folder = "/tmp/store-mount-XXXXXX"};
+    verb_secret(&m->secret, "passphrase");
+    if (m->secret.kind != STORE_PASSPHRASE) {
+        cmd_fail(
+            "--recovery-file: a mount wants the passphrase; `store passphrase` sets a new one");
+    }
     if (!mkdtemp(m->folder)) {
         cmd_fail("%s: %s", m->folder, strerror(errno));
     }
+    snprintf(m->socket, sizeof m->socket, "%s/storefs", m->folder);
     watch_signals();
 }
 
 /* False: the file server ended; it has said why. */
 static bool show(struct shown *m, const char *place)
 {
-    char socket[PATH_BYTES];
-    snprintf(socket, sizeof socket, "%s/storefs", m->folder);
-    m->server = start_server(socket);
-    bool fine = wait_for_socket(socket, &m->server);
+    start_server(m);
+    bool fine = wait_for_socket(m);
     m->adapter = fine ? start_adapter(m->folder, place) : 0;
     return fine;
 }
@@ -257,7 +299,7 @@ int verb_mount(int argc, char **argv)
             fprintf(stderr, "store: %s shows %s until it is unmounted, or ^C\n", argv[0],
                     opt.store);
         }
-        fine = serve(argv[0], &m.server, &m.adapter);
+        fine = serve(argv[0], &m);
     }
     finish(&m, fine, argv[0]);
     return 0;
@@ -268,7 +310,7 @@ int verb_mount(int argc, char **argv)
 static bool wait_for_path(const char *path, struct shown *m)
 {
     struct stat st;
-    for (int ms = 0; ms < START_MS && !interrupted && !ended(&m->server) && !ended(&m->adapter);
+    for (int ms = 0; ms < START_MS && !interrupted && !server_ended(m) && !adapter_ended(m);
          ms += LOOK_MS) {
         if (stat(path, &st) == 0) {
             return true;

@@ -3,6 +3,7 @@
 #include "worker.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -176,20 +177,33 @@ static bool read_line(const char *path, char *out, size_t cap)
     return n > 0;
 }
 
-/* When it was started, in ticks since the boot: with its number that names a process. 0: none. */
-static unsigned long long started(int pid)
+struct process {
+    char state;
+    unsigned flags;
+    long threads;
+    unsigned long long started; /* in ticks since the boot: with its number that names a process */
+};
+
+static bool look_at(int pid, struct process *p)
 {
-    enum { STARTED_FIELD = 20 }; /* words behind the program's name, which is in parentheses */
     char path[64], text[1024];
     snprintf(path, sizeof path, "/proc/%d/stat", pid);
-    if (!read_line(path, text, sizeof text)) {
-        return 0;
-    }
-    char *at = strrchr(text, ')');
-    for (int i = 0; at && i < STARTED_FIELD; i++) {
-        at = strchr(at + 1, ' ');
-    }
-    return at ? strtoull(at + 1, NULL, 10) : 0;
+    const char *at = read_line(path, text, sizeof text) ? strrchr(text, ')') : NULL;
+    return at && sscanf(at,
+                        ") %c %*d %*d %*d %*d %*d %u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %ld "
+                        "%*d %llu",
+                        &p->state, &p->flags, &p->threads, &p->started) == 4;
+}
+
+/* It will end, but a call of its own may still be under way in the kernel. */
+static bool is_dying(int pid, const struct process *p)
+{
+    enum { EXITING = 4, KILL_PENDING = 1 << (SIGKILL - 1) };
+    char path[64], text[4096];
+    snprintf(path, sizeof path, "/proc/%d/status", pid);
+    const char *pending = read_line(path, text, sizeof text) ? strstr(text, "\nShdPnd:") : NULL;
+    return (p->flags & EXITING) || p->state == 'Z' ||
+           (pending && (strtoull(pending + sizeof "\nShdPnd:", NULL, 16) & KILL_PENDING));
 }
 
 /* This boot of this machine, and the space that process numbers are of. */
@@ -208,19 +222,34 @@ void who_am_i(char out[WHO_BYTES])
 {
     char place[WHO_BYTES];
     here(place);
-    snprintf(out, WHO_BYTES, "%.28s %d %llu", place, (int)getpid(), started((int)getpid()));
+    struct process self = {0};
+    look_at((int)getpid(), &self);
+    snprintf(out, WHO_BYTES, "%.28s %d %llu", place, (int)getpid(), self.started);
 }
 
 bool who_is_gone(void *aux, const char *who)
 {
+    enum { WAIT_MS = 30000, LOOK_MS = 10 };
     char place[WHO_BYTES];
     int pid;
     unsigned long long when;
+    struct process p;
+    bool dying = false;
     (void)aux;
     here(place);
     size_t len = strlen(place) < 28 ? strlen(place) : 28;
     if (strncmp(who, place, len) != 0 || sscanf(who + len, " %d %llu", &pid, &when) != 2) {
         return false; /* of another machine: nobody here knows */
     }
-    return started(pid) != when;
+    for (int ms = 0; look_at(pid, &p) && p.started == when; ms += LOOK_MS) {
+        if (p.state == 'Z' && p.threads <= 1) {
+            return true; /* only its parent has not asked how it ended */
+        }
+        dying = dying || is_dying(pid, &p);
+        if (!dying || ms >= WAIT_MS) {
+            return false;
+        }
+        usleep(LOOK_MS * 1000);
+    }
+    return true;
 }

@@ -1,6 +1,6 @@
 #!/bin/bash
-# The active tree as a user has it: `store mount --active`, what POSIX asks, snapshots while programs write, and its server
-# killed at random instants: what fsync has answered is there.
+# The active tree as a user has it: `store mount --active`, what POSIX asks, snapshots while programs write; its server killed at
+# random instants, which the mount survives, and all of the mount killed: what fsync has answered is there.
 set -u
 build=${COGNU_BUILD:-build}
 [ -w /dev/fuse ] && [ "$(id -u)" -eq 0 ] || { echo "no right to mount"; exit 77; }
@@ -20,25 +20,34 @@ trap clean EXIT
 mount_it() {
     "$build/commands/store" mount --active "$top/m" > "$top/log" 2>&1 &
     pid=$!
-    wait_for test -d "$top/m/active"
+    wait_for test -d "$top/m/active" || { cat "$top/log"; false; }
 }
 unmount_it() {
     umount "$top/m" && wait_for sh -c "! kill -0 $pid" && pid=
 }
 snap() { "$build/commands/store" snap "$1" "$top/m"; }
-# Writes files one after the other, says which it has synced, and goes on in the next: N.
+# Writes files one after the other, says which it has synced, and goes on in the next: N. One that fails is tried again.
 write_synced() {
     exec python3 - "$top/m/active/synced" "$top/acked" "$1" << 'END'
-import os, sys
+import os, sys, time
 folder, acked, first = sys.argv[1], sys.argv[2], int(sys.argv[3])
 if not os.path.isdir(folder):
     os.mkdir(folder)  # not its parents: the mount may be gone
-with open(acked, "a") as log:
-    for i in range(first, first + 100000):
-        fd = os.open(f"{folder}/f{i % 400}", os.O_CREAT | os.O_WRONLY | os.O_TRUNC)
+def write(i):
+    fd = os.open(f"{folder}/f{i % 400}", os.O_CREAT | os.O_WRONLY | os.O_TRUNC)
+    try:
         os.write(fd, (b"%08d" % i) * (1 + i % 3000))
         os.fsync(fd)
+    finally:
         os.close(fd)
+with open(acked, "a") as log:
+    for i in range(first, first + 100000):
+        while True:
+            try:
+                write(i)
+                break
+            except OSError:  # its outcome is not known, or nobody is there
+                time.sleep(0.05)
         log.write(f"{i}\n")
         log.flush()
 END
@@ -84,25 +93,56 @@ writer=
 check "it is unmounted" unmount_it
 check "the store is whole" "$build/commands/store" check --data
 check "nothing is left to be committed" test -z "$(ls "$top/s/journal")"
-for round in 1 2 3 4 5; do
-    check "it is mounted again ($round)" mount_it
-    if [ -s "$top/acked" ]; then
-        check "what was synced is there ($round)" synced_is_there
-    fi
-    write_synced $((round * 10000)) > "$top/writer" 2>&1 &
-    writer=$!
-    sleep $((1 + RANDOM % 3)).$((RANDOM % 10))
-    [ "$round" -ne 3 ] || snap killed > /dev/null 2>&1 &
-    for child in $(pgrep -P "$pid" cognu-storefs); do kill -9 "$child"; done
+some_time() { sleep $((1 + RANDOM % 2)).$((RANDOM % 10)); }
+stop_writer() {
+    kill "$writer"
     wait "$writer" 2> /dev/null
     writer=
-    check "the mount ends with its server" wait_for sh -c "! kill -0 $pid"
+}
+server() { pgrep -P "$pid" cognu-storefs; }
+# Kills the server and waits for the next, and for its first answer.
+kill_server() {
+    local killed
+    killed=$(server) && kill -9 "$killed" && wait_for sh -c "pgrep -P $pid cognu-storefs | grep -qvx $killed" &&
+        wait_for test -d "$top/m/active/synced"
+}
+check "it is mounted again" mount_it
+write_synced 10000 > "$top/writer" 2>&1 &
+writer=$!
+wait_for test -s "$top/acked"
+exec 7> "$top/m/active/stays"
+for round in 1 2 3; do
+    some_time
+    [ "$round" -ne 2 ] || snap killed > /dev/null 2>&1 &
+    check "its server is killed, and another goes on ($round)" kill_server
+    before=$(wc -l < "$top/acked")
+    check "a file that was open is open still ($round)" sh -c "echo $round >&7"
+    check "who writes goes on ($round)" wait_for sh -c "[ \$(wc -l < '$top/acked') -gt $before ]"
+done
+exec 7>&-
+stop_writer
+check "what was synced is there on the same mount" synced_is_there
+check "and what was written to the open file" is "$(cat "$top/m/active/stays")" "$(seq 3)"
+check "it is unmounted again" unmount_it
+check "the store is whole again" "$build/commands/store" check --data
+for round in 1 2 3; do
+    check "it is mounted after that ($round)" mount_it
+    check "what was synced is there ($round)" synced_is_there
+    write_synced $((round * 100000)) > "$top/writer" 2>&1 &
+    writer=$!
+    some_time
+    [ "$round" -ne 2 ] || snap killed2 > /dev/null 2>&1 &
+    kill -9 "$pid" $(pgrep -P "$pid")
+    wait "$pid" 2> /dev/null
+    stop_writer
     umount -l "$top/m" 2> /dev/null
     pid=
 done
 check "it is mounted at last" mount_it
 check "what was synced is there" synced_is_there
-check "it is unmounted at last" unmount_it
+kill -TERM "$(server)"
+check "a server that is asked to end ends the mount" wait_for sh -c "! kill -0 $pid"
+pid=
 check "the store is whole at last" "$build/commands/store" check --data
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]
