@@ -317,20 +317,19 @@ static cg_err put_node(struct putting *p, struct active_node *n)
 
 /* ---- the root above the tree ---- */
 
+/* The names from the file up take their room, then their places from the end. */
 static cg_err add_path(struct cg_str *out, const struct name *name)
 {
-    const struct name *way[STORE_DEPTH_MAX];
-    size_t depth = 0;
-    for (; name; name = name->dir->names) {
-        if (depth == STORE_DEPTH_MAX) {
-            return CG_ENAMETOOLONG;
-        }
-        way[depth++] = name;
-    }
     cg_err e = CG_OK;
-    while (!e && depth--) {
-        e = cg_str_add(out, way[depth]->bytes, way[depth]->len);
-        e = e ? e : cg_str_add(out, depth ? "/" : "", 1);
+    for (const struct name *n = name; !e && n; n = n->dir->names) {
+        e = cg_str_add(out, n->bytes, n->len);
+        e = e ? e : cg_str_add(out, "", 1);
+    }
+    size_t at = out->len;
+    for (const struct name *n = name; !e && n; n = n->dir->names) {
+        out->data[--at] = n == name ? '\0' : '/';
+        at -= n->len;
+        memcpy(out->data + at, n->bytes, n->len);
     }
     return e;
 }

@@ -506,6 +506,9 @@ static cg_err append(struct active *t, uint64_t *frame, struct cg_errbuf *eb)
     if (t->failed) {
         return lost(t, eb);
     }
+    if (t->tx.len > STORE_JOURNAL_FRAME_BYTES_MAX) { /* it names every directory on the way */
+        return cg_fail(eb, CG_ENAMETOOLONG, "the way to the file is too long to be logged");
+    }
     if (!store_hold_lasts(t->hold, 0)) {
         cg_err e = active_renew(t, eb);
         if (e) {

@@ -306,12 +306,66 @@ static void killed_in_a_commit(void **state)
     disk_free(d);
 }
 
+/* ---- deep trees ---- */
+
+/* Held; the deepest of so many directories, one in the other. */
+static struct active_node *make_chain(struct world *w, int depth, const char *name)
+{
+    struct active_make m = {.kind = STORE_DIR, .mode = 0755};
+    struct active_node *at = active_get(active_root(w->t)), *next;
+    for (int i = 0; i < depth; i++) {
+        assert_int_equal(active_create(w->t, at, cg_span_of(name), &m, false, &next, NULL), CG_OK);
+        active_put(w->t, at);
+        at = next;
+    }
+    return at;
+}
+
+static void deep_trees(void **state)
+{
+    (void)state;
+    enum { DEEP = STORE_DEPTH_MAX + 500, LONG = 1200 };
+    char name[STORE_NAME_BYTES_MAX + 1];
+    struct world w;
+    struct active_node *at, *n;
+    struct active_make m = {.kind = STORE_FILE, .mode = 0644};
+    struct disk *d = disk_copy(fresh);
+    assert_int_equal(world_open(&w, d), CG_OK);
+    /* A file of two names below more directories than a path has. */
+    at = make_chain(&w, DEEP, "d");
+    assert_int_equal(active_create(w.t, at, cg_span_of("f"), &m, false, &n, NULL), CG_OK);
+    assert_int_equal(active_link(w.t, n, active_root(w.t), cg_span_of("top"), NULL), CG_OK);
+    active_put(w.t, n);
+    active_put(w.t, at);
+    assert_int_equal(active_commit(w.t, NULL, NULL), CG_OK);
+    /* A way that is too long for one frame: that change is refused, others are not. */
+    memset(name, 'n', sizeof name - 1);
+    name[sizeof name - 1] = '\0';
+    at = make_chain(&w, LONG, name);
+    assert_int_equal(active_commit(w.t, NULL, NULL), CG_OK);
+    assert_int_equal(active_create(w.t, at, cg_span_of("f"), &m, false, &n, NULL), CG_ENAMETOOLONG);
+    active_put(w.t, at);
+    assert_int_equal(active_create(w.t, active_root(w.t), cg_span_of("g"), &m, false, &n, NULL),
+                     CG_OK);
+    active_put(w.t, n);
+    assert_int_equal(active_commit(w.t, NULL, NULL), CG_OK);
+    world_close(&w);
+    assert_int_equal(world_open(&w, d), CG_OK);
+    struct active_attr a;
+    assert_int_equal(active_lookup(w.t, active_root(w.t), cg_span_of("top"), &n, NULL), CG_OK);
+    active_stat(n, &a);
+    assert_int_equal(a.nlink, 2);
+    active_put(w.t, n);
+    world_close(&w);
+    disk_free(d);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_call_of_the_disk), cmocka_unit_test(each_allocation),
         cmocka_unit_test(a_full_disk),           cmocka_unit_test(one_holder_at_a_time),
-        cmocka_unit_test(killed_in_a_commit),
+        cmocka_unit_test(killed_in_a_commit),    cmocka_unit_test(deep_trees),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
