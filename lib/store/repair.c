@@ -31,7 +31,7 @@ struct repair {
     struct node_places nodes;
     struct run_record run;
     struct memtable missing;  /* kind says which */
-    struct ref_record *found; /* snapshots that no state named; names are owned */
+    struct ref_record *found; /* snapshots that no state named so late; names are owned */
     size_t founds, founds_cap;
 };
 
@@ -254,19 +254,35 @@ static cg_err make_places(struct repair *r, struct cg_errbuf *eb)
 
 /* ---- edges ---- */
 
-/* A snapshot that the damaged state may have named: it is younger than the state that is left. */
+static struct ref_record *find_found(const struct repair *r, const char *name)
+{
+    for (size_t i = 0; i < r->founds; i++) {
+        if (strcmp(r->found[i].name, name) == 0) {
+            return &r->found[i];
+        }
+    }
+    return NULL;
+}
+
+/* A snapshot that the damaged state may have named: it is younger than the state that is left. Of
+ * one name, which only the active tree's moves on, the youngest. */
 static cg_err note_snapshot(struct repair *r, const struct store_score *score)
 {
     struct store_snapshot snap;
     struct cg_errbuf eb = {0};
     if (store_snapshot_get(r->s, score, &snap, &eb) != CG_OK || snap.time_ns < r->state_ns ||
-        !snap.name[0] || state_ref(&r->s->state, snap.name)) {
+        !snap.name[0]) {
         return CG_OK;
     }
-    for (size_t i = 0; i < r->founds; i++) {
-        if (strcmp(r->found[i].name, snap.name) == 0) {
-            return CG_OK;
-        }
+    const struct ref_record *named = state_ref(&r->s->state, snap.name);
+    struct ref_record *found = find_found(r, snap.name);
+    if ((named && named->time_ns >= snap.time_ns) || (found && found->time_ns >= snap.time_ns)) {
+        return CG_OK;
+    }
+    if (found) {
+        found->score = *score;
+        found->time_ns = snap.time_ns;
+        return CG_OK;
     }
     char *name = cg_strdup(snap.name);
     if (!name || !array_room(&r->found, &r->founds_cap, r->founds, sizeof *r->found)) {
@@ -522,8 +538,12 @@ static cg_err restore_refs(struct repair *r, struct cg_errbuf *eb)
 {
     cg_err e = CG_OK;
     for (size_t i = 0; i < r->founds && !e; i++) {
-        struct store_ref_change change = {
-            .name = r->found[i].name, .score = &r->found[i].score, .time_ns = r->found[i].time_ns};
+        struct store_refinfo named = {0};
+        store_ref_get(r->s, r->found[i].name, &named);
+        struct store_ref_change change = {.name = r->found[i].name,
+                                          .epoch = named.epoch,
+                                          .score = &r->found[i].score,
+                                          .time_ns = r->found[i].time_ns};
         struct store_writer *w;
         e = store_writer_open(r->s, "repair", STORE_DEFAULT, &w, eb);
         if (!e) {

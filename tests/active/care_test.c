@@ -191,6 +191,35 @@ static void a_state_damaged(void **state)
     assert_same();
 }
 
+/* Without any state nobody knows who had the tree: it is not mounted then. Its last commit is found
+ * among all that packs hold, and the journal goes on from there. */
+static void all_states_gone(void **state)
+{
+    (void)state;
+    char names[64][64];
+    uint32_t count = 0;
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(active_commit(scene.w.t, NULL, NULL), CG_OK);
+        steps(STEPS);
+    }
+    assert_int_equal(active_sync(scene.w.t, NULL), CG_OK);
+    shadow_let_go(scene.s, scene.w.t);
+    world_close(&scene.w);
+    for (uint32_t i = 0; i < disk_files(scene.d); i++) {
+        if (strncmp(disk_name(scene.d, i), "state/", 6) == 0) {
+            assert_true(count < CG_COUNT(names));
+            snprintf(names[count++], sizeof names[0], "%s", disk_name(scene.d, i));
+        }
+    }
+    struct store_io io = disk_io(scene.d);
+    while (count > 0) {
+        assert_int_equal(io.remove(io.ctx, names[--count]), CG_OK);
+    }
+    repair(NULL);
+    assert_int_equal(world_open(&scene.w, scene.d), CG_OK);
+    assert_same();
+}
+
 static void a_pack_damaged(void **state)
 {
     (void)state;
@@ -254,6 +283,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(repaired, set_up, tear_down),
         cmocka_unit_test_setup_teardown(repaired_in_a_commit, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_state_damaged, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(all_states_gone, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_pack_damaged, set_up, tear_down),
         cmocka_unit_test_setup_teardown(copied, set_up, tear_down),
     };
