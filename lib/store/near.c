@@ -76,7 +76,7 @@ void near_learn(struct store *s, const struct entry *place)
     n->learned[n->next++ % CG_COUNT(n->learned)] = (struct placed){place->pack, place->at};
     /* A frame that cannot be read is no loss: each of its objects is looked up then. */
     if (store_pack(s, place->pack, &p, &unused) != CG_OK ||
-        pack_load(s->io, p, &s->load, place->at, false, &n->frame, NULL, &unused) != CG_OK) {
+        pack_load(s->io, p, &s->load, place->at, false, &n->frame, &unused) != CG_OK) {
         return;
     }
     for (uint32_t i = 0; i < n->frame.count; i++) {

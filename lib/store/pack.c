@@ -227,6 +227,17 @@ void frame_in_fini(struct frame_in *f)
     *f = (struct frame_in){0};
 }
 
+bool frame_check(struct frame_in *f, uint32_t i, struct scorer *c)
+{
+    struct store_score made;
+    uint64_t bit = 1ull << (i % 64);
+    if (!(f->checked[i / 64] & bit)) {
+        scorer_score(c, f->kind, f->raw + f->start[i], f->start[i + 1] - f->start[i], &made);
+        f->checked[i / 64] |= store_score_is(&made, &f->score[i]) ? bit : 0;
+    }
+    return f->checked[i / 64] & bit;
+}
+
 cg_err load_init(struct load *l)
 {
     l->packer = packer_new(STORE_FAST);
@@ -300,7 +311,7 @@ static cg_err open_frame(struct pack_in *p, struct load *l, const struct frame_h
 }
 
 cg_err pack_load(const struct store_io *io, struct pack_in *p, struct load *l, uint32_t at,
-                 bool data, struct frame_in *out, uint32_t *total, struct cg_errbuf *eb)
+                 bool data, struct frame_in *out, struct cg_errbuf *eb)
 {
     struct frame_head h;
     size_t got = 0;
@@ -333,9 +344,9 @@ cg_err pack_load(const struct store_io *io, struct pack_in *p, struct load *l, u
     out->count = h.objects;
     out->raw_len = h.raw_len;
     out->kind = h.kind;
-    if (total) {
-        *total = frame_head_total(&h);
-    }
+    out->next = at + frame_head_total(&h);
+    out->run = 0;
+    memset(out->checked, 0, sizeof out->checked);
     return CG_OK;
 }
 

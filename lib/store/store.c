@@ -138,7 +138,9 @@ static cg_err open_caches(struct store *s)
     s->pages.bytes = cg_alloc((size_t)s->pages.count * PAGE_BYTES);
     s->frame = cg_zalloc(s->o.cache_frames * sizeof *s->frame);
     s->pack = cg_zalloc(PACKS_OPEN_MAX * sizeof *s->pack);
-    return s->pages.slot && s->pages.bytes && s->frame && s->pack ? load_init(&s->load) : CG_ENOMEM;
+    cg_err e =
+        s->pages.slot && s->pages.bytes && s->frame && s->pack ? load_init(&s->load) : CG_ENOMEM;
+    return e || !s->o.ahead ? e : ahead_new(s, &s->ahead);
 }
 
 cg_err store_open(const struct store_io *io, const struct store_options *o,
@@ -177,6 +179,7 @@ void store_close(struct store *s)
     if (!s) {
         return;
     }
+    ahead_free(s->ahead);
     index_fini(s);
     for (uint32_t i = 0; s->frame && i < s->o.cache_frames; i++) {
         frame_in_fini(&s->frame[i]);
@@ -299,6 +302,7 @@ cg_err store_pack(struct store *s, uint32_t id, struct pack_in **out, struct cg_
 
 void store_forget_pack(struct store *s, uint32_t id)
 {
+    ahead_forget(s->ahead, id);
     for (int i = 0; i < PACKS_OPEN_MAX; i++) {
         if (s->pack[i].file && s->pack[i].id == id) {
             pack_close(s->io, &s->pack[i]);
@@ -322,6 +326,18 @@ static struct frame_in *frame_there(const struct store *s, uint32_t pack, uint32
     return NULL;
 }
 
+/* How many frames right before f were loaded one after another. */
+static uint32_t run_of(const struct store *s, const struct frame_in *f)
+{
+    for (uint32_t i = 0; i < s->o.cache_frames; i++) {
+        const struct frame_in *g = &s->frame[i];
+        if (g->pack == f->pack && g->next == f->at && g->kind == f->kind) {
+            return g->run + 1;
+        }
+    }
+    return 0;
+}
+
 cg_err store_frame(struct store *s, uint32_t pack, uint32_t at, struct frame_in **out,
                    struct cg_errbuf *eb)
 {
@@ -335,22 +351,24 @@ cg_err store_frame(struct store *s, uint32_t pack, uint32_t at, struct frame_in 
     for (uint32_t i = 1; i < s->o.cache_frames; i++) {
         oldest = s->frame[i].used < oldest->used ? &s->frame[i] : oldest;
     }
-    cg_err e = store_pack(s, pack, &p, eb);
-    if (!e) {
-        e = pack_load(s->io, p, &s->load, at, true, oldest, NULL, eb);
+    if (!ahead_take(s->ahead, pack, at, oldest)) {
+        cg_err e = store_pack(s, pack, &p, eb);
+        e = e ? e : pack_load(s->io, p, &s->load, at, true, oldest, eb);
+        if (e) {
+            return e;
+        }
     }
-    if (!e) {
-        oldest->used = ++s->clock;
-        *out = oldest;
-    }
-    return e;
+    oldest->used = ++s->clock;
+    oldest->run = run_of(s, oldest);
+    ahead_follow(s->ahead, oldest);
+    *out = oldest;
+    return CG_OK;
 }
 
 cg_err store_get_at(struct store *s, const struct entry *place, const struct store_score *score,
                     struct cg_span *out, struct cg_errbuf *eb)
 {
     struct frame_in *f;
-    struct store_score made;
     cg_err e = store_frame(s, place->pack, place->at, &f, eb);
     if (e) {
         return e;
@@ -361,8 +379,7 @@ cg_err store_get_at(struct store *s, const struct entry *place, const struct sto
                        place->pack, place->at);
     }
     uint32_t start = f->start[place->slot], len = f->start[place->slot + 1] - start;
-    scorer_score(s->scorer, f->kind, f->raw + start, len, &made);
-    if (!store_score_is(&made, score)) {
+    if (!frame_check(f, place->slot, s->scorer)) {
         return cg_fail(eb, CG_EIO, "packs/%08x at %u: contents are not of their score", place->pack,
                        place->at);
     }

@@ -1,8 +1,8 @@
 /* What the parts of the store share: the formats in one place, and the structures in memory.
  *
- * Parts, each using only those before it: io, key, seal (AEAD and scores), chunk; frame, pack; run,
- * index, near; state; store (open, fetch); node, dir, file; writer; collect, check, scrub, repair,
- * copy, parity.
+ * Parts, each using only those before it: io, key, seal (AEAD and scores), chunk; frame, pack,
+ * ahead; run, index, near; state; store (open, fetch); node, dir, file; writer; collect, check,
+ * scrub, repair, copy, parity.
  *
  * All numbers on disk are little-endian. docs/store-format.md is the same for readers of other
  * languages.
@@ -230,26 +230,48 @@ void pack_close(const struct store_io *io, struct pack_in *p);
 /* A frame in memory: its directory, and its data once loaded. */
 struct frame_in {
     uint32_t pack, at, count, raw_len;
+    uint32_t next; /* the place behind it */
+    uint32_t run;  /* frames right before it in its pack that were loaded one after another */
     uint8_t kind;
     uint64_t used;
+    uint64_t checked[FRAME_OBJECTS_MAX / 64]; /* objects that were compared with their scores */
     uint8_t *raw;
     struct store_score *score;
     uint32_t *start; /* count + 1 of them */
     uint32_t cap;    /* of score; start has one more */
 };
 void frame_in_fini(struct frame_in *f);
+/* Object i is of its score; computed once while the frame is there. */
+bool frame_check(struct frame_in *f, uint32_t i, struct scorer *c);
 struct load { /* a thread's own means of loading frames */
     struct packer *packer;
     uint8_t *buf; /* FRAME_BYTES_MAX */
 };
 cg_err load_init(struct load *l);
 void load_fini(struct load *l);
-/* With data false only the directory is read. *total (may be NULL) is the frame's length in the
- * pack. */
+/* With data false only the directory is read. */
 cg_err pack_load(const struct store_io *io, struct pack_in *p, struct load *l, uint32_t at,
-                 bool data, struct frame_in *out, uint32_t *total, struct cg_errbuf *eb);
+                 bool data, struct frame_in *out, struct cg_errbuf *eb);
 /* True at the end record or the end of the file. */
 cg_err pack_at_end(const struct store_io *io, struct pack_in *p, uint64_t at, bool *end);
+
+/* ---- ahead.c: frames loaded by a thread for who reads on ---- */
+
+enum {
+    AHEAD_FRAMES = 4,   /* loaded and not asked for yet; 512 KiB each */
+    AHEAD_RUN = 2,      /* so many frames were read on from before the thread follows */
+    AHEAD_PATIENCE = 8, /* turns of another reader before the thread follows that one */
+};
+struct ahead;
+cg_err ahead_new(struct store *s, struct ahead **out);
+void ahead_free(struct ahead *a);
+/* The frame at a place, if it is there or under way, in exchange for *out. The others are nothing
+ * without a thread (a is NULL). */
+bool ahead_take(struct ahead *a, uint32_t pack, uint32_t at, struct frame_in *out);
+/* f is being read: those behind it may be asked for next. */
+void ahead_follow(struct ahead *a, const struct frame_in *f);
+void ahead_forget(struct ahead *a, uint32_t pack); /* its file goes or changes */
+uint64_t ahead_taken(struct ahead *a);             /* frames that were asked for in time */
 
 /* ---- run.c: immutable sorted runs ---- */
 
@@ -503,6 +525,7 @@ struct store {
     struct pack_in *pack;   /* open ones */
     uint64_t clock;
     struct load load;
+    struct ahead *ahead;  /* NULL: nothing is loaded before it is asked for */
     struct entry last[3]; /* what was got last, by kind: its neighbour is, as a rule, the next */
     bool behind;          /* the runs are not all those of the state */
     bool older_state;     /* opened for repair, and the newest state is damaged or gone */

@@ -25,13 +25,10 @@ static uint64_t unit_bytes(const struct frame_in *f)
     return n;
 }
 
-static cg_err check_scores(struct store *s, const struct frame_in *f, struct cg_errbuf *eb)
+static cg_err check_scores(struct store *s, struct frame_in *f, struct cg_errbuf *eb)
 {
     for (uint32_t i = 0; i < f->count; i++) {
-        struct store_score made;
-        scorer_score(s->scorer, f->kind, f->raw + f->start[i], f->start[i + 1] - f->start[i],
-                     &made);
-        if (!store_score_is(&made, &f->score[i])) {
+        if (!frame_check(f, i, s->scorer)) {
             return cg_fail(eb, CG_EIO, "packs/%08x at %u: an object is not of its score", f->pack,
                            f->at);
         }
@@ -100,13 +97,12 @@ cg_err pack_walk(struct store *s, uint32_t pack, bool data, bool skip, frame_fn 
     *v = (struct survey){0};
     cg_err e = store_pack(s, pack, &p, eb);
     while (!e && !end) {
-        uint32_t total = 0;
         e = at >= p->bytes ? CG_OK : pack_at_end(s->io, p, at, &end);
         end = end || at >= p->bytes;
         if (e || end) {
             break;
         }
-        e = pack_load(s->io, p, &s->load, (uint32_t)at, data, &f, &total, eb);
+        e = pack_load(s->io, p, &s->load, (uint32_t)at, data, &f, eb);
         e = e || !data ? e : check_scores(s, &f, eb);
         if (e == CG_EIO && skip) {
             *damaged += 1;
@@ -115,7 +111,7 @@ cg_err pack_walk(struct store *s, uint32_t pack, bool data, bool skip, frame_fn 
             continue;
         }
         e = e ? e : fn(aux, &f);
-        at += total;
+        at = f.next;
         v->end = e ? v->end : at;
         v->frames++;
         v->raw += unit_bytes(&f);
