@@ -422,6 +422,13 @@ bool fdev_store(struct fdev *d, uint64_t nodeid, const void *data, uint32_t len)
     return writev(d->fd, iov, CG_COUNT(iov)) == (ssize_t)h.len;
 }
 
+void fdev_note_store(struct fdev *d, uint64_t nodeid, uint64_t off, const void *data, uint32_t len)
+{
+    if (d->initialised) {
+        notifier_store(d->notifier, nodeid, off, data, len);
+    }
+}
+
 bool fdev_settled(struct fdev *d, void *token)
 {
     return !d->initialised || notifier_settled(d->notifier, token);

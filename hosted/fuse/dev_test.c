@@ -255,6 +255,28 @@ static void contents_go_at_once(void **state)
     assert_false(fdev_store(w->dev, 7, "hello", 5));
 }
 
+/* Bytes that the kernel may keep come in order with what it is to forget; they are copies. */
+static void bytes_to_keep(void **state)
+{
+    struct world *w = *state;
+    struct {
+        struct fuse_notify_store_out out;
+        char data[5];
+    } body;
+    char data[] = "hello";
+    struct fuse_notify_inval_inode_out forget;
+    init(w, 45, UINT32_MAX);
+    fdev_note_store(w->dev, 7, 4096, data, 5);
+    memset(data, 'x', 5);
+    fdev_note_inode(w->dev, 7, 0, 4096);
+    assert_int_equal(hear(w, (uint8_t *)&body, sizeof(body)).error, FUSE_NOTIFY_STORE);
+    assert_int_equal(body.out.nodeid, 7);
+    assert_int_equal(body.out.offset, 4096);
+    assert_int_equal(body.out.size, 5);
+    assert_memory_equal(body.data, "hello", 5);
+    assert_int_equal(hear(w, (uint8_t *)&forget, sizeof(forget)).error, FUSE_NOTIFY_INVAL_INODE);
+}
+
 static void end_answers_what_is_under_way(void **state)
 {
     struct world *w = *state;
@@ -283,10 +305,15 @@ static void unmounted(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(a_request_is_answered),         TEST(unknown_and_malformed_are_answered),
-        TEST(forget_and_interrupt),          TEST(kept_data_outlive_the_next_read),
-        TEST(fence_comes_after_the_notes),   TEST(contents_go_at_once),
-        TEST(end_answers_what_is_under_way), TEST(unmounted),
+        TEST(a_request_is_answered),
+        TEST(unknown_and_malformed_are_answered),
+        TEST(forget_and_interrupt),
+        TEST(kept_data_outlive_the_next_read),
+        TEST(fence_comes_after_the_notes),
+        TEST(contents_go_at_once),
+        TEST(bytes_to_keep),
+        TEST(end_answers_what_is_under_way),
+        TEST(unmounted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

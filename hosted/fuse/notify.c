@@ -11,11 +11,14 @@
 /* Notes that may wait: two for every file of a large source tree; 100 bytes each. */
 enum { NOTES_MAX = 1 << 19 };
 
+enum note_kind { NOTE_INODE, NOTE_STORE, NOTE_FENCE };
 struct note {
     struct cg_list link;
-    bool fence;
+    enum note_kind kind;
     void *token; /* of a fence */
     struct fuse_notify_inval_inode_out inode;
+    struct fuse_notify_store_out store;
+    uint8_t data[]; /* store.size bytes */
 };
 
 struct notifier {
@@ -30,6 +33,7 @@ struct notifier {
     struct cg_list todo;   /* lock */
     struct cg_list passed; /* lock: fences for the loop */
     uint32_t waiting;      /* lock: notes in todo or being written */
+    uint32_t stores;       /* lock: of them with bytes to keep */
     uint32_t lost;         /* lock: notes dropped because NOTES_MAX waited */
     bool stop;             /* lock */
 };
@@ -39,13 +43,19 @@ static struct cg_counter notes_total = {.name = "cognu_fuse_notes_total",
 
 static void write_note(struct notifier *n, const struct note *t)
 {
-    struct fuse_out_header h = {.len = sizeof(h) + sizeof(t->inode),
-                                .error = FUSE_NOTIFY_INVAL_INODE};
-    struct iovec iov[2] = {{&h, sizeof(h)}, {(void *)(uintptr_t)&t->inode, sizeof(t->inode)}};
+    bool store = t->kind == NOTE_STORE;
+    struct fuse_out_header h = {.error = store ? FUSE_NOTIFY_STORE : FUSE_NOTIFY_INVAL_INODE};
+    struct iovec iov[3] = {{&h, sizeof(h)}, {(void *)(uintptr_t)&t->inode, sizeof(t->inode)}};
+    if (store) {
+        iov[1] = (struct iovec){(void *)(uintptr_t)&t->store, sizeof(t->store)};
+        iov[2] = (struct iovec){(void *)(uintptr_t)t->data, t->store.size};
+    }
+    h.len = (uint32_t)(iov[0].iov_len + iov[1].iov_len + iov[2].iov_len);
     cg_count(&notes_total, 1);
     ssize_t wrote = writev(n->fd, iov, CG_COUNT(iov));
     if (wrote < 0 && errno != ENOENT && errno != ENODEV) {
-        cg_log(CG_WARN, "cannot tell the kernel to forget a file: %s", strerror(errno));
+        cg_log(CG_WARN, "cannot tell the kernel %s: %s",
+               store ? "what is in a file" : "to forget a file", strerror(errno));
     }
 }
 
@@ -80,7 +90,7 @@ static void notifier_main(void *arg)
         }
         struct note *t = CG_CONTAINER(n->todo.next, struct note, link);
         cg_list_del(&t->link);
-        if (t->fence) {
+        if (t->kind == NOTE_FENCE) {
             n->waiting--;
             cg_list_push(&n->passed, &t->link);
             uint64_t one = 1;
@@ -90,9 +100,11 @@ static void notifier_main(void *arg)
         }
         uv_mutex_unlock(&n->lock);
         write_note(n, t);
+        bool store = t->kind == NOTE_STORE;
         cg_free(t);
         uv_mutex_lock(&n->lock);
         n->waiting--;
+        n->stores -= store;
     }
     uv_mutex_unlock(&n->lock);
 }
@@ -197,7 +209,7 @@ static void push(struct notifier *n, struct note *t)
 }
 
 /* NULL when too many wait: the note is lost, and what the kernel holds is believed too long. */
-static struct note *note_new(struct notifier *n)
+static struct note *note_new(struct notifier *n, enum note_kind kind)
 {
     uv_mutex_lock(&n->lock);
     bool full = n->waiting >= NOTES_MAX;
@@ -208,16 +220,38 @@ static struct note *note_new(struct notifier *n)
         if (lost <= 1) {
             cg_log(CG_ERROR_LEVEL, "a notification to the kernel is lost: %u wait", NOTES_MAX);
         }
+    } else {
+        t->kind = kind;
     }
     return t;
 }
 
 void notifier_inode(struct notifier *n, uint64_t nodeid, int64_t off, int64_t len)
 {
-    struct note *t = note_new(n);
+    struct note *t = note_new(n, NOTE_INODE);
     if (t) {
         t->inode = (struct fuse_notify_inval_inode_out){.ino = nodeid, .off = off, .len = len};
         push(n, t);
+    }
+}
+
+void notifier_store(struct notifier *n, uint64_t nodeid, uint64_t off, const void *data,
+                    uint32_t len)
+{
+    uv_mutex_lock(&n->lock);
+    bool room = n->stores < NOTIFY_STORES_MAX;
+    n->stores += room;
+    uv_mutex_unlock(&n->lock);
+    struct note *t = room ? cg_alloc(sizeof(*t) + len) : NULL;
+    if (t) {
+        *t = (struct note){.kind = NOTE_STORE,
+                           .store = {.nodeid = nodeid, .offset = off, .size = len}};
+        memcpy(t->data, data, len);
+        push(n, t);
+    } else if (room) {
+        uv_mutex_lock(&n->lock);
+        n->stores--;
+        uv_mutex_unlock(&n->lock);
     }
 }
 
@@ -229,11 +263,10 @@ bool notifier_settled(struct notifier *n, void *token)
     if (idle) {
         return true;
     }
-    struct note *t = note_new(n);
+    struct note *t = note_new(n, NOTE_FENCE);
     if (!t) {
         return true; /* no memory: said in the log */
     }
-    t->fence = true;
     t->token = token;
     push(n, t);
     return false;

@@ -1,4 +1,4 @@
-/* notify: the thread that tells the kernel what to forget. Private to dev.
+/* notify: the thread that tells the kernel what to forget, and what it may keep. Private to dev.
  *
  * The loop thread pushes notes; the thread writes them in order; finished fences come back to the
  * loop by an eventfd. A note that the kernel answers with ENOENT was about something that it
@@ -23,6 +23,10 @@ cg_err notifier_new(uv_loop_t *loop, int fd, void (*settled)(void *ctx, void *to
 /* Waits for the thread; fences that were not passed are dropped. Frees n when the loop is done. */
 void notifier_free(struct notifier *n);
 void notifier_inode(struct notifier *n, uint64_t nodeid, int64_t off, int64_t len);
+/* Dropped when NOTIFY_STORES_MAX of them wait. */
+enum { NOTIFY_STORES_MAX = 32 };
+void notifier_store(struct notifier *n, uint64_t nodeid, uint64_t off, const void *data,
+                    uint32_t len);
 bool notifier_settled(struct notifier *n, void *token);
 
 #endif

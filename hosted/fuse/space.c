@@ -65,6 +65,15 @@ static void on_invalidate(void *ctx, struct ns_node *node, enum ns_inval what)
     }
 }
 
+static void on_around(void *ctx, struct ns_node *node, uint64_t offset, const void *data,
+                      size_t len)
+{
+    struct space *s = ctx;
+    if (s->dev) {
+        fdev_note_store(s->dev, ns_node_id(node), offset, data, (uint32_t)len);
+    }
+}
+
 static bool on_fence(void *ctx, void *token)
 {
     struct space *s = ctx;
@@ -115,6 +124,7 @@ static cg_err make_ns(struct space *s, bool adopt, struct cg_errbuf *eb)
         .undial = adapter_undial,
         .invalidate = on_invalidate,
         .settled = on_fence,
+        .around = on_around,
         .ctx = s,
         .book = a->keep ? a->book : NULL,
         .number = s->number,

@@ -45,6 +45,10 @@ struct ns_config {
      * all that was asked so far; false: ns_invalidated(ns, token) follows, once, later, and only
      * then may the lease be given back. token is the namespace's own. NULL: always done at once. */
     bool (*settled)(void *ctx, void *token);
+    /* More of a file than was read of it, the bytes at offset; what they are will never change
+     * (NINEP_ATTRFLAG_FIXED), so the kernel may keep them. May be NULL; must not call into the
+     * namespace. */
+    void (*around)(void *ctx, struct ns_node *node, uint64_t offset, const void *data, size_t len);
     void *ctx;
     /* Kept: what a successor needs is in this book under this number (see below). NULL: nothing. */
     struct book *book;

@@ -257,8 +257,12 @@ static void deadline_and_cancel(void **state)
 
 enum { BIG_BYTES = 16 << 20, PIECE = 128 << 10, PIECES = BIG_BYTES / PIECE };
 
-static uint8_t big_age;   /* added to every byte */
-static uint32_t big_type; /* qtype of the file */
+static uint8_t big_age;                /* added to every byte */
+static uint32_t big_type;              /* qtype of the file */
+static uint8_t big_flags;              /* attrflags of the file */
+static uint32_t big_block;             /* its blksize */
+static uint32_t big_asked;             /* bytes of the last read */
+static uint32_t big_most = UINT32_MAX; /* that a read gives */
 
 static void big_attr(bool file, struct ninep_attr *a)
 {
@@ -269,6 +273,8 @@ static void big_attr(bool file, struct ninep_attr *a)
                              .mode = file ? 0100644 : 0040755,
                              .nlink = 1,
                              .size = file ? BIG_BYTES : 0,
+                             .blksize = big_block,
+                             .flags = big_flags,
                              .rights = 7};
 }
 
@@ -333,7 +339,9 @@ static void big_request(struct ninep_req *r)
         r->r.readdir.eof = 1;
         break;
     default:
+        big_asked = r->t.read.count;
         r->r.read.data.len = r->t.read.count < r->data_cap ? r->t.read.count : r->data_cap;
+        r->r.read.data.len = r->r.read.data.len < big_most ? r->r.read.data.len : big_most;
         if (r->t.read.offset + r->r.read.data.len >= BIG_BYTES) {
             r->r.read.data.len = (uint32_t)(BIG_BYTES - r->t.read.offset);
             r->r.read.eof = 1;
@@ -504,6 +512,68 @@ static void larger_than_a_frame(void **state)
     assert_int_equal(n, 2);
     ns_close(user.ns, f);
     cg_free(bytes);
+}
+
+static uint64_t around_at;
+static size_t around_len;
+
+static void told_around(struct t_user *u, uint64_t offset, const uint8_t *data, size_t len)
+{
+    (void)u;
+    around_at = offset;
+    around_len = len;
+    for (size_t i = 0; i < len; i++) {
+        assert_int_equal(data[i], (uint8_t)((offset + i) / PIECE + big_age));
+    }
+}
+
+/* Reads a little, and says what was asked for and what the kernel side was told beside it. */
+static void little_is(struct ns_file *f, uint64_t at, uint32_t asked, uint64_t from, size_t len)
+{
+    uint8_t bytes[100];
+    size_t n, want = at + sizeof bytes < BIG_BYTES ? sizeof bytes : (size_t)(BIG_BYTES - at);
+    around_at = around_len = big_asked = 0;
+    assert_int_equal(t_pread(&user, f, at, sizeof bytes, bytes, &n), CG_OK);
+    assert_int_equal(n, want);
+    for (size_t i = 0; i < n; i++) {
+        assert_int_equal(bytes[i], (uint8_t)((at + i) / PIECE + big_age));
+    }
+    assert_int_equal(big_asked, asked);
+    assert_int_equal(around_at, from);
+    assert_int_equal(around_len, len);
+}
+
+/* Of a file that never changes the whole block is read; of others what is asked for. */
+static void reads_around(void **state)
+{
+    (void)state;
+    enum { BLOCK = 192 << 10, LAST = BIG_BYTES / BLOCK * BLOCK };
+    struct ns_file *f;
+    big_block = BLOCK;
+    user.around = told_around;
+    t_serve_ops(&world, "alpha!big", &big_ops);
+    assert_int_equal(t_ctl(&user, "mount .!big /big"), CG_OK);
+    assert_int_equal(t_open(&user, "/big/big", NINEP_OPEN_READ, &f, NULL), CG_OK);
+    little_is(f, 5000000, 100, 0, 0); /* it may change */
+    ns_close(user.ns, f);
+
+    big_flags = NINEP_ATTRFLAG_FIXED;
+    t_serve_ops(&world, "alpha!fixed", &big_ops);
+    assert_int_equal(t_ctl(&user, "mount .!fixed /fixed"), CG_OK);
+    assert_int_equal(t_open(&user, "/fixed/big", NINEP_OPEN_READ, &f, NULL), CG_OK);
+    little_is(f, 5000000, BLOCK, 5000000 / BLOCK * BLOCK, BLOCK);
+    little_is(f, BLOCK - 50, 100, 0, 0); /* of two blocks */
+    little_is(f, BIG_BYTES - 7, BLOCK, LAST, BIG_BYTES - LAST);
+    big_most = 4096; /* what was asked for is not in what the server gives at a time */
+    little_is(f, 5000000, 100, 0, 0);
+    big_most = UINT32_MAX;
+    ns_close(user.ns, f);
+    assert_int_equal(t_open(&user, "/fixed/big", NINEP_OPEN_READ | NINEP_OPEN_DIRECT, &f, NULL),
+                     CG_OK);
+    little_is(f, 5000000, 100, 0, 0);
+    ns_close(user.ns, f);
+    big_flags = 0;
+    big_block = 0;
 }
 
 /* ---- the kernel's pages */
@@ -758,6 +828,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(deadline_and_cancel, setup, teardown),
         cmocka_unit_test_setup_teardown(reads_ahead, setup, teardown),
         cmocka_unit_test_setup_teardown(larger_than_a_frame, setup, teardown),
+        cmocka_unit_test_setup_teardown(reads_around, setup, teardown),
         cmocka_unit_test_setup_teardown(not_cached, setup, teardown),
         cmocka_unit_test_setup_teardown(streams_have_no_deadline, setup, teardown),
         cmocka_unit_test_setup_teardown(keeps, setup, teardown),

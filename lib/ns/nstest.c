@@ -188,6 +188,15 @@ static void on_invalidate(void *ctx, struct ns_node *n, enum ns_inval what)
     }
 }
 
+static void on_around(void *ctx, struct ns_node *n, uint64_t offset, const void *data, size_t len)
+{
+    struct t_user *u = ctx;
+    (void)n;
+    if (u->around) {
+        u->around(u, offset, data, len);
+    }
+}
+
 static bool settled(void *ctx, void *token)
 {
     struct t_user *u = ctx;
@@ -204,6 +213,7 @@ void t_user_init(struct t_user *u, struct t_world *w)
                                .undial = undial,
                                .invalidate = on_invalidate,
                                .settled = settled,
+                               .around = on_around,
                                .ctx = u,
                                .self = "alpha",
                                .user = "glenda"};

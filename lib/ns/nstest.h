@@ -53,6 +53,7 @@ struct t_user {
     uint32_t dials;
     uint32_t invalidated;
     void (*invalidate)(struct t_user *u, struct ns_node *n, enum ns_inval what);
+    void (*around)(struct t_user *u, uint64_t offset, const uint8_t *data, size_t len);
     bool slow_kernel; /* says that it has not forgotten yet: token is for ns_invalidated */
     void *token;
     void *aux;

@@ -4,6 +4,10 @@
  * front of it, from NS_AHEAD_MIN doubling to NS_AHEAD_MAX, while the file is leased: a break or an
  * own change drops the blocks, because what they hold may then be old. A reader whose block is
  * under way waits for it; one whose block is missing asks the server itself.
+ *
+ * Read-around. Who reads a little here and a little there of a file that never changes gets what he
+ * asked for out of the whole block of blksize bytes, which is what the server works in: it has to
+ * unpack that much anyway. The kernel side is given all of it (config.around).
  */
 #include "internal.h"
 
@@ -250,6 +254,38 @@ static void read_came(struct ns__call *c, cg_err e, const union ninep_rmsg *r)
     }
 }
 
+/* The block that op->offset lies in; 0: a read is made for what was asked for. */
+static uint32_t block_around(const struct ns_op *op, const struct ns_file *f, uint64_t *from)
+{
+    const struct ninep_attr *a = &f->obj->attr;
+    uint32_t block = a->blksize;
+    if (!op->ns->config.around || !(a->flags & NINEP_ATTRFLAG_FIXED) || !ns__attr_ok(f->obj) ||
+        f->flags & NINEP_OPEN_DIRECT || block > most(f->obj->tree) || op->count >= block ||
+        op->offset >= a->size || op->length > 0 || op->retries > 0) {
+        return 0;
+    }
+    *from = op->offset - op->offset % block;
+    return op->offset + op->count <= *from + block ? block : 0;
+}
+
+static void around_came(struct ns__call *c, cg_err e, const union ninep_rmsg *r)
+{
+    struct ns_op *op = c->op;
+    if (!ns__decide(c, e) || !op) {
+        return;
+    }
+    struct cg_span all = r->read.data;
+    uint32_t at = (uint32_t)(op->offset - c->offset);
+    if (all.len < at || (all.len < at + op->count && !r->read.eof)) {
+        op->retries++; /* the server gives less at a time: without the rest then */
+        ns__again(c);
+        return;
+    }
+    uint32_t there = all.len - at < op->count ? all.len - at : op->count;
+    op->ns->config.around(op->ns->config.ctx, op->file->node, c->offset, all.data, all.len);
+    ns__finish_data(op, all.data + at, there);
+}
+
 static void read_plain(struct ns_op *op, struct ns_file *f)
 {
     struct ns__flight fl;
@@ -273,6 +309,12 @@ static void read_plain(struct ns_op *op, struct ns_file *f)
     m->read.fid = f->fid;
     m->read.offset = op->offset + op->length;
     m->read.count = c->len = left < room ? left : room;
+    uint32_t block = block_around(op, f, &c->offset);
+    if (block) {
+        c->reply = around_came;
+        m->read.offset = c->offset;
+        m->read.count = c->len = block;
+    }
     f->seq_next = op->offset + op->count;
     ns__flight_send(&fl);
     if (small) {

@@ -10,7 +10,7 @@
 
 enum {
     BLOCK_BYTES = 512,
-    BLKSIZE = 128 << 10,
+    BLKSIZE = 256 << 10,
     FILE_FIXED = 16 /* numbers below are fixed names */
 };
 
@@ -176,6 +176,9 @@ void node_attr(const struct ninep_fid *fid, const struct storefs *fs, const stru
                                .flags = NINEP_ATTRFLAG_NO_ACL};
     if (e->xattrs.len == 0) {
         out->flags |= NINEP_ATTRFLAG_NO_XATTR;
+    }
+    if (!(id->type & NINEP_QTYPE_NOCACHE)) { /* of a snapshot */
+        out->flags |= NINEP_ATTRFLAG_FIXED;
     }
 }
 

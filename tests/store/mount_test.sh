@@ -46,6 +46,22 @@ pid=$!
 check "it is mounted" wait_for test -d "$top/m/snap/home"
 check "the newest is what was put last" diff -r --no-dereference "$top/t" "$top/m/snap/home"
 check "the old one is what was put first" diff -r --no-dereference "$top/was" "$top/m/snap/$old"
+# Little by little in any order: the kernel is given whole blocks, the last of them not whole.
+cat > "$top/random.py" <<'EOP'
+import os, random, sys
+want = open(sys.argv[1], "rb").read()
+for seed in range(4):
+    fd = os.open(sys.argv[2], os.O_RDONLY)
+    os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_RANDOM)
+    os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+    chance = random.Random(seed)
+    for _ in range(1500):
+        at, n = chance.randrange(len(want) + 5000), chance.choice((1, 100, 4096, 70000))
+        if os.pread(fd, n, at) != want[at:at + n]:
+            sys.exit(f"seed {seed}: {n} bytes at {at}")
+    os.close(fd)
+EOP
+check "a file that is read at random is what was put" python3 "$top/random.py" "$top/t/big" "$top/m/snap/home/big"
 check "a link's target is there" is "$(readlink "$top/m/snap/home/link")" docs/TOUR.md
 check "two names are one file" test "$top/m/snap/home/linked" -ef "$top/m/snap/home/docs/TOUR.md"
 check "nothing can be written" is "$(touch "$top/m/snap/home/x" 2>&1 | grep -c 'Read-only')" 1
