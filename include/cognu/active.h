@@ -7,8 +7,8 @@
  * what is in the new root. Recovery after a crash is the same replay. So a snapshot holds up
  * nobody: it ends a segment of the journal, and the commit of that segment names it.
  *
- * Threads: a tree and everything that it gives belong to one thread, but for active_job_run, which
- * one other thread may do at a time.
+ * Threads: a tree and everything that it gives belong to one thread, but for active_job_run and
+ * active_flush_run: each of them one other thread may do at a time.
  *
  * Errors: those of POSIX for names and files; CG_EEXPIRED: the tree is held by another now, or a
  * failure left memory and journal apart: nothing is changed any more, open it again.
@@ -131,6 +131,13 @@ cg_err active_list(struct active *t, struct active_node *dir, struct cg_span aft
 
 /* When it returns CG_OK, nothing that was changed before is lost, whatever happens. */
 cg_err active_sync(struct active *t, struct cg_errbuf *eb);
+/* The same in three steps: what was changed before the first is what is durable after the last. One
+ * is under way at a time (CG_EBUSY), and none at active_close. */
+struct active_flush;
+cg_err active_flush_begin(struct active *t, struct active_flush **out, struct cg_errbuf *eb);
+void active_flush_run(struct active_flush *f); /* waits for the disk */
+/* Takes f. */
+cg_err active_flush_done(struct active *t, struct active_flush *f, struct cg_errbuf *eb);
 /* Makes the hold last; call it once a minute. */
 cg_err active_renew(struct active *t, struct cg_errbuf *eb);
 

@@ -334,13 +334,15 @@ cg_err store_journal_open(struct store *s, uint64_t number, struct store_journal
 /* Appends one frame; *at is its place. When it fails nothing was appended. */
 cg_err store_journal_append(struct store_journal *j, const void *data, size_t len, uint64_t *at,
                             struct cg_errbuf *eb);
-/* What was appended, and the segment's name, are durable. */
+/* What was appended before, and the segment's name, are durable. Another thread may do it, one at a
+ * time, while frames are appended and read. */
 cg_err store_journal_sync(struct store_journal *j, struct cg_errbuf *eb);
 /* The frame at a place, and the place behind it. Borrows until the next call on j.
  * CG_ENOENT: no whole frame is there. */
 cg_err store_journal_read(struct store_journal *j, uint64_t at, struct cg_span *out, uint64_t *next,
                           struct cg_errbuf *eb);
 uint64_t store_journal_bytes(const struct store_journal *j);
+struct store_journal *store_journal_get(struct store_journal *j); /* each is closed once more */
 void store_journal_close(struct store_journal *j);
 void store_journal_remove(struct store *s, uint64_t number);
 /* In order; the caller frees them. */

@@ -136,6 +136,7 @@ void active_close(struct active *t)
 {
     bool empty = t->segs == 1 && store_journal_bytes(t->seg[0].j) == STORE_JOURNAL_FIRST;
     uint64_t number = t->seg[0].number;
+    cg_assert(!t->flush);
     if (!t->failed) {
         active_sync(t, NULL);
     }
@@ -173,17 +174,79 @@ cg_err active_renew(struct active *t, struct cg_errbuf *eb)
     return lose(t, store_hold_renew(t->hold, ACTIVE_REF, t->ref_epoch, eb));
 }
 
-cg_err active_sync(struct active *t, struct cg_errbuf *eb)
+static cg_err check_held(const struct active *t, struct cg_errbuf *eb)
 {
-    cg_err e =
-        t->failed ? cg_fail(eb, t->failed, "the active tree was lost: open it again") : CG_OK;
-    for (size_t i = 0; !e && i < t->segs; i++) {
-        struct segment *s = &t->seg[i];
-        e = s->synced ? CG_OK : store_journal_sync(s->j, eb);
-        s->synced = e == CG_OK && i + 1 < t->segs;
+    return t->failed ? cg_fail(eb, t->failed, "the active tree was lost: open it again") : CG_OK;
+}
+
+/* The segments that are to be synced, each held: a commit may have done with them meanwhile. */
+struct active_flush {
+    cg_err e;
+    struct cg_errbuf eb;
+    size_t segs;
+    struct segment seg[]; /* synced: it had its end when this was begun, so nothing comes after */
+};
+
+cg_err active_flush_begin(struct active *t, struct active_flush **out, struct cg_errbuf *eb)
+{
+    cg_err e = check_held(t, eb);
+    if (e || t->flush) {
+        return e ? e : cg_fail(eb, CG_EBUSY, "a sync is under way");
     }
+    struct active_flush *f = cg_zalloc(sizeof *f + t->segs * sizeof f->seg[0]);
+    if (!f) {
+        return CG_ENOMEM;
+    }
+    for (size_t i = 0; i < t->segs; i++) {
+        const struct segment *s = &t->seg[i];
+        if (!s->synced) {
+            f->seg[f->segs++] = (struct segment){
+                .number = s->number, .j = store_journal_get(s->j), .synced = i + 1 < t->segs};
+        }
+    }
+    t->flush = true;
+    *out = f;
+    return CG_OK;
+}
+
+void active_flush_run(struct active_flush *f)
+{
+    for (size_t i = 0; !f->e && i < f->segs; i++) {
+        f->e = store_journal_sync(f->seg[i].j, &f->eb);
+    }
+}
+
+static void mark_synced(struct active *t, uint64_t number)
+{
+    for (size_t i = 0; i < t->segs; i++) {
+        t->seg[i].synced = t->seg[i].synced || t->seg[i].number == number;
+    }
+}
+
+cg_err active_flush_done(struct active *t, struct active_flush *f, struct cg_errbuf *eb)
+{
+    cg_err e = f->e ? cg_fail(eb, f->e, "%s", f->eb.text) : check_held(t, eb);
+    for (size_t i = 0; i < f->segs; i++) {
+        if (!f->e && f->seg[i].synced) {
+            mark_synced(t, f->seg[i].number);
+        }
+        store_journal_close(f->seg[i].j);
+    }
+    cg_free(f);
+    t->flush = false;
     /* Only now: whoever took the tree after our hold was over has not seen what we wrote. */
     return e || store_hold_lasts(t->hold, 0) ? e : active_renew(t, eb);
+}
+
+cg_err active_sync(struct active *t, struct cg_errbuf *eb)
+{
+    struct active_flush *f;
+    cg_err e = active_flush_begin(t, &f, eb);
+    if (e) {
+        return e;
+    }
+    active_flush_run(f);
+    return active_flush_done(t, f, eb);
 }
 
 /* ---- generations ---- */
@@ -194,12 +257,13 @@ cg_err active_freeze(struct active *t, const char *snapshot, struct active_job *
     if (t->job) {
         return cg_fail(eb, CG_EBUSY, "a commit is under way");
     }
-    if (t->failed) {
-        return cg_fail(eb, t->failed, "the active tree was lost: open it again");
+    cg_err e = check_held(t, eb);
+    if (e) {
+        return e;
     }
     struct active_job *j = job_new(t);
     struct store_journal *next;
-    cg_err e = j ? store_journal_create(t->s, t->gen + 1, &next, eb) : CG_ENOMEM;
+    e = j ? store_journal_create(t->s, t->gen + 1, &next, eb) : CG_ENOMEM;
     if (e) {
         cg_free(j);
         return e;

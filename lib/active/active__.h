@@ -101,6 +101,7 @@ struct active {
     uint32_t prio;          /* of the treap, a running number */
     struct cg_str tx;       /* the transaction being made */
     bool job;               /* a commit is under way */
+    bool flush;             /* a sync is under way */
     uint32_t freed;         /* cursor of act_tree_free_some */
     struct cg_str nameless; /* nodes that may have lost their last name in this transaction */
 };

@@ -22,6 +22,7 @@ enum {
 
 struct store_journal {
     struct store *s;
+    uint32_t refs;
     uint64_t number, end, count; /* end: where the next frame goes */
     void *file;
     struct aead *seal, *open;
@@ -38,9 +39,15 @@ static void path_of(char out[PATH_BYTES], uint64_t number)
     numbered_path(out, "journal", number, 16);
 }
 
+struct store_journal *store_journal_get(struct store_journal *j)
+{
+    j->refs++;
+    return j;
+}
+
 void store_journal_close(struct store_journal *j)
 {
-    if (j) {
+    if (j && --j->refs == 0) {
         if (j->file) {
             j->s->io->close(j->s->io->ctx, j->file);
         }
@@ -62,6 +69,7 @@ static cg_err journal_new(struct store *s, uint64_t number, const uint8_t salt[S
     }
     key_derive(s->keys.store, "cognu store journal", salt, SALT_BYTES, key, sizeof key);
     *j = (struct store_journal){.s = s,
+                                .refs = 1,
                                 .number = number,
                                 .end = JOURNAL_HEAD_BYTES,
                                 .seal = aead_new(key, true),

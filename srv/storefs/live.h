@@ -33,7 +33,10 @@ void live_xattrset(struct ninep_req *r);
 void live_allocate(struct ninep_req *r);
 void live_seek(struct ninep_req *r);
 void live_copy(struct ninep_req *r);
+
+/* sync.c */
 void live_fsync(struct ninep_req *r);
+void live_fsync_cancel(struct ninep_req *r);
 
 /* ctl.c: commits, and who waits for one */
 void ctl_write(struct ninep_req *r);

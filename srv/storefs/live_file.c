@@ -229,7 +229,7 @@ void live_xattrset(struct ninep_req *r)
     respond(r, e);
 }
 
-/* ---- holes, copies, durability ---- */
+/* ---- holes, copies ---- */
 
 static cg_err allocate(struct ninep_req *r, struct node *n)
 {
@@ -325,10 +325,4 @@ void live_copy(struct ninep_req *r)
     }
     live_attr(r->newfid, to, &r->r.copy.attr);
     respond(r, e);
-}
-
-void live_fsync(struct ninep_req *r)
-{
-    struct storefs *fs = r->server_aux;
-    ninep_respond(r, active_sync(fs->active, &r->eb));
 }

@@ -27,6 +27,8 @@ struct storefs {
     struct storefs_live live;
     struct active_job *job;                  /* under way */
     struct waiter *served, *waiting;         /* whose job that is; who comes next */
+    bool flushing;                           /* a sync is under way */
+    struct ninep_req *synced, *unsynced;     /* whose it is; who waits for the next: by aux */
     uint64_t now_s, renew_s, due_s, retry_s; /* of the monotonic clock */
 };
 

@@ -1,5 +1,6 @@
 /* The file system as a whole: its life, attach and walks, reading, and the table of callbacks.
- * Requests are answered at once: one that reads from the disk holds up the others for so long. */
+ * Requests are answered at once, but for those that wait for a commit or for the disk to be
+ * written: one that reads from the disk holds up the others for so long. */
 #include "live.h"
 
 #include <string.h>
@@ -352,6 +353,12 @@ static void fsync_file(struct ninep_req *r)
     }
 }
 
+/* Of those that wait: for a commit, or for the disk. */
+static void cancel(struct ninep_req *r)
+{
+    (r->type == NINEP_TFSYNC ? live_fsync_cancel : ctl_cancel)(r);
+}
+
 const struct ninep_ops storefs_ops = {
     .attach = attach,
     .clone = clone,
@@ -378,5 +385,5 @@ const struct ninep_ops storefs_ops = {
     .allocate = allocate,
     .seek = seek,
     .copy = live_copy,
-    .cancel = ctl_cancel,
+    .cancel = cancel,
 };

@@ -26,15 +26,18 @@ void storefs_free(struct storefs *fs); /* after the server: no fid may be left *
 
 /* Serves the active tree too, which stays the caller's; its reads are s. start runs a job elsewhere
  * and then calls storefs_job_done on the server's thread; wait waits for the one under way and
- * calls that too. NULL: jobs run at once. */
+ * calls that too. flush runs a sync elsewhere and then calls storefs_flush_done there. NULL: they
+ * run at once. */
 struct storefs_live {
     void (*start)(void *aux, struct active_job *j);
     void (*wait)(void *aux);
+    void (*flush)(void *aux, struct active_flush *f);
     void *aux;
 };
 void storefs_serve_active(struct storefs *fs, struct active *t, const struct storefs_live *live);
 /* Takes j when it gives true; with all false it may have to be called again. */
 bool storefs_job_done(struct storefs *fs, struct active_job *j, bool all);
-void storefs_tick(struct storefs *fs, uint64_t now_s); /* once a second */
+void storefs_flush_done(struct storefs *fs, struct active_flush *f); /* takes f */
+void storefs_tick(struct storefs *fs, uint64_t now_s);               /* once a second */
 
 #endif

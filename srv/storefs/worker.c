@@ -1,5 +1,5 @@
-/* See worker.h. One job at a time; the loop may wait for it, then the pool's answer comes late and
- * finds its task taken. */
+/* See worker.h. One commit and one sync at a time. The loop may wait for the commit, then the
+ * pool's answer comes late and finds its task taken. */
 #include "worker.h"
 
 #include <fcntl.h>
@@ -113,6 +113,46 @@ static void wait_for(void *aux)
     }
 }
 
+/* ---- syncs ---- */
+
+struct flush {
+    uv_work_t req;
+    struct worker *w;
+    struct active_flush *f;
+};
+
+static void run_flush(uv_work_t *req)
+{
+    active_flush_run(CG_CONTAINER(req, struct flush, req)->f);
+}
+
+static void after_flush(uv_work_t *req, int status)
+{
+    struct flush *t = CG_CONTAINER(req, struct flush, req);
+    struct worker *w = t->w;
+    struct active_flush *f = t->f;
+    (void)status;
+    w->tasks--;
+    cg_free(t);
+    storefs_flush_done(w->fs, f);
+}
+
+static void flush(void *aux, struct active_flush *f)
+{
+    struct worker *w = aux;
+    struct flush *t = cg_zalloc(sizeof *t);
+    if (!t) { /* no thread then */
+        active_flush_run(f);
+        storefs_flush_done(w->fs, f);
+        return;
+    }
+    t->w = w;
+    t->f = f;
+    w->tasks++;
+    int rc = uv_queue_work(w->loop, &t->req, run_flush, after_flush);
+    cg_assert(rc == 0);
+}
+
 static void on_tick(uv_timer_t *h)
 {
     struct worker *w = CG_CONTAINER(h, struct worker, timer);
@@ -131,7 +171,7 @@ cg_err worker_new(uv_loop_t *loop, struct worker **out, struct storefs_live *liv
         cg_free(w);
         return CG_ENOMEM;
     }
-    *live = (struct storefs_live){.start = start, .wait = wait_for, .aux = w};
+    *live = (struct storefs_live){.start = start, .wait = wait_for, .flush = flush, .aux = w};
     *out = w;
     return CG_OK;
 }

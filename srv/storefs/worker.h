@@ -1,4 +1,4 @@
-/* Commits of the active tree on a thread of libuv's pool, and the tick once a second. */
+/* Commits and syncs of the active tree on threads of libuv's pool, and the tick once a second. */
 #ifndef STOREFS_WORKER_H
 #define STOREFS_WORKER_H
 
@@ -9,7 +9,7 @@ struct worker;
 /* Gives what storefs_serve_active wants; both outlive the server. */
 cg_err worker_new(uv_loop_t *loop, struct worker **out, struct storefs_live *live);
 void worker_start(struct worker *w, struct storefs *fs);
-/* After the server: waits for the commit under way, and takes it in. */
+/* After the server: waits for what is under way, and takes it in. */
 void worker_free(struct worker *w);
 
 /* This process, for who asks for the hold; and whether such a one is no more: its number on this

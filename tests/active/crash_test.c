@@ -1,4 +1,4 @@
-/* Crashes of an active tree. A workload (changes, syncs, commits with changes while they go on,
+/* Crashes of an active tree. A workload (changes, syncs and commits with changes while they go on,
  * snapshots) runs on a disk in memory until it stops at the n-th call that changes something, for
  * every n; then the machine starts again with what could be left, by a seed: un-synced writes
  * dropped, torn and reordered, un-synced names lost. Every fourth time only the process was killed:

@@ -55,6 +55,27 @@ static cg_err commit(struct work *r, struct shadow_tree *s, struct active *t, ui
     return e ? e : done;
 }
 
+/* A sync as a server does it: changes, and at times a whole commit, come between its steps. What
+ * was done before it was begun is durable when it is done. */
+static cg_err flush(struct work *r, struct shadow_tree *s, struct active *t, uint64_t *seed,
+                    bool record)
+{
+    struct active_flush *f;
+    int at = r->done;
+    cg_err e = active_flush_begin(t, &f, NULL);
+    if (e) {
+        return e;
+    }
+    e = steps(r, s, t, seed, (int)(disk_random(seed) % 4), record);
+    e = e || disk_random(seed) % 3 ? e : commit(r, s, t, seed, record);
+    active_flush_run(f);
+    e = e ? e : steps(r, s, t, seed, (int)(disk_random(seed) % 4), record);
+    e = e || disk_random(seed) % 3 ? e : commit(r, s, t, seed, record);
+    cg_err done = active_flush_done(t, f, NULL);
+    r->synced = !done && at > r->synced ? at : r->synced;
+    return e ? e : done;
+}
+
 void work_run(struct disk *d, struct work *r, uint64_t seed, bool record,
               void (*after)(struct world *w, struct work *r))
 {
@@ -67,8 +88,11 @@ void work_run(struct disk *d, struct work *r, uint64_t seed, bool record,
     }
     while (!e && r->done < WORK_STEPS) {
         e = steps(r, s, w.t, &seed, 1 + (int)(disk_random(&seed) % 12), record);
-        if (!e && disk_random(&seed) % 3 == 0) {
+        uint64_t what = disk_random(&seed) % 6;
+        if (!e && what < 2) {
             e = commit(r, s, w.t, &seed, record);
+        } else if (!e && what < 4) {
+            e = flush(r, s, w.t, &seed, record);
         } else if (!e) {
             e = active_sync(w.t, NULL);
             r->synced = e ? r->synced : r->done;

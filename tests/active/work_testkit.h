@@ -1,5 +1,5 @@
-/* A workload of an active tree: the same changes, syncs, commits with changes while they go on, and
- * snapshots for the same seed, until it is done or the first error. */
+/* A workload of an active tree: the same changes, syncs and commits with changes while they go on,
+ * and snapshots for the same seed, until it is done or the first error. */
 #ifndef COGNU_TESTS_ACTIVE_WORK_H
 #define COGNU_TESTS_ACTIVE_WORK_H
 
