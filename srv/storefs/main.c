@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +13,11 @@
 /* With this bit a principal is a user number of this host. */
 #define HOST_USER (UINT64_C(1) << 63)
 
-enum { SECRET_BYTES_MAX = 1024 };
+enum {
+    SECRET_BYTES_MAX = 1024,
+    ARENAS = 2, /* what commits free is the next one's, whichever thread of the pool runs it */
+    READ_FRAMES = 32, /* 16 MiB: what is read at random, and by several readers at a time */
+};
 
 static const char synopsis[] =
     "usage: storefs --store DIR --passphrase-file FILE | --passphrase-fd N  [--active yes]\n"
@@ -63,7 +68,7 @@ static cg_err open_store(const struct own_options *o, struct served *v, struct c
 {
     char text[SECRET_BYTES_MAX];
     struct store_secret secret = {.kind = STORE_PASSPHRASE, .text = text};
-    struct store_options so = {.read_only = !o->active, .ahead = true};
+    struct store_options so = {.read_only = !o->active, .ahead = true, .cache_frames = READ_FRAMES};
     cg_err e = store_io_folder(o->store, false, &v->io, eb);
     if (e) {
         return e;
@@ -72,6 +77,7 @@ static cg_err open_store(const struct own_options *o, struct served *v, struct c
                              : cg_fail(eb, CG_EAUTH, "no passphrase");
     so.threads = 1;
     so.ahead = false;
+    so.cache_frames = 0;
     if (!e && o->active) {
         e = store_open(&v->io, &so, &secret, &v->writes, eb);
     }
@@ -139,6 +145,7 @@ int main(int argc, char **argv)
         return refuse("--active wants yes");
     }
     cg_log_init("storefs");
+    mallopt(M_ARENA_MAX, ARENAS);
     cg_err e = open_store(&o, &v, &eb);
     e = e ? e : storefs_new(v.reads, HOST_USER | geteuid(), &v.fs, &eb);
     e = e || !o.active ? e : open_active(&v, &eb);
