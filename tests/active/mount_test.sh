@@ -132,8 +132,10 @@ for round in 1 2 3; do
     writer=$!
     some_time
     [ "$round" -ne 2 ] || snap killed2 > /dev/null 2>&1 &
+    left=$(tr '\0' ' ' < "/proc/$(pgrep -P "$pid" cognu-fuse)/cmdline" | sed 's/.*--srv \([^ ]*\).*/\1/')
     kill -9 "$pid" $(pgrep -P "$pid")
     wait "$pid" 2> /dev/null
+    rm -rf "$left"
     stop_writer
     umount -l "$top/m" 2> /dev/null
     pid=
