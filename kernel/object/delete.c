@@ -122,42 +122,73 @@ static bool memory_end(uint32_t s)
     return table_end(s_object[s]);
 }
 
-/* One slice of ending the object that s owns. */
-/*@ WHOLE(requires, NIL)
-    LAST(requires)
-    requires s_type[s] == OBJ_CNODE ==> k_count[s_object[s]] == 0;
-    SLOT_FIELDS(assigns)
-    BOUND_FIELDS(assigns)
-    assigns f_state[0 .. PHYS_FRAMES-1], k_size[0 .. HOME_SLOTS-1];
-    WHOLE(ensures, s)
-    LAST(ensures)
-    ensures \result && s_type[s] == OBJ_CNODE ==> k_size[s_object[s]] == 0;
-    ensures !\result ==> caps(NIL) && cnodes(NIL);
-    ensures slot_stays(s);
-    ensures \forall integer x; is_slot(x) ==> slot_stays(x) || s_type[x] == 0; */
+/* clang-format off */
+/* One slice of ending the object that s owns, a step for each kind of noun. */
+#define ENDING                                                                                     \
+    WHOLE(requires, NIL)                                                                           \
+    LAST(requires)                                                                                 \
+    SLOT_FIELDS(assigns)                                                                           \
+    BOUND_FIELDS(assigns)                                                                          \
+    assigns f_state[0 .. PHYS_FRAMES-1], k_size[0 .. HOME_SLOTS-1];                                \
+    WHOLE(ensures, s)                                                                              \
+    LAST(ensures)                                                                                  \
+    ensures \result && s_type[s] == OBJ_CNODE ==> k_size[s_object[s]] == 0;                        \
+    ensures !\result ==> caps(NIL) && cnodes(NIL);                                                 \
+    ensures slot_stays(s);                                                                         \
+    ensures \forall integer x; is_slot(x) ==> slot_stays(x) || s_type[x] == 0;
+/* clang-format on */
+
+/*@ requires s_type[s] == OBJ_CNODE && k_count[s_object[s]] == 0;
+    ENDING */
+static bool noun_end_cnode(uint32_t s)
+{
+    cnode_free(s_object[s]);
+    /*@ assert filled: home_filled(s); */
+    /*@ assert owners: cnode_owner(s); */
+    return true;
+}
+
+/*@ requires s_type[s] == OBJ_IRQ || s_type[s] == OBJ_THREAD;
+    ENDING */
+static bool noun_end_bound(uint32_t s)
+{
+    /*@ assert home: s < HOME_SLOTS; */
+    if (s_type[s] == OBJ_IRQ) {
+        return irq_end(s_object[s]);
+    }
+    return end_thread(s_object[s]);
+}
+
+/*@ requires s_type[s] == OBJ_FRAME || s_type[s] == OBJ_TABLE || s_type[s] == OBJ_SPACE;
+    ENDING */
+static bool noun_end_memory(uint32_t s)
+{
+    return memory_end(s);
+}
+
+/*@ requires s_type[s] == OBJ_ENDPOINT || s_type[s] == OBJ_NOTIFICATION ||
+        s_type[s] == OBJ_REPLY || s_type[s] == OBJ_CONTEXT;
+    ENDING */
+static bool noun_end_awaited(uint32_t s)
+{
+    return awaited_end(s_type[s], s_object[s]);
+}
+
+/*@ requires s_type[s] == OBJ_CNODE ==> k_count[s_object[s]] == 0;
+    ENDING */
 static bool noun_end(uint32_t s)
 {
     uint32_t type = s_type[s];
-    uint32_t object = s_object[s];
-    bool ended = true;
-    /*@ assert home: s < HOME_SLOTS; */
     if (type == OBJ_CNODE) {
-        cnode_free(object);
-    } else if (type == OBJ_IRQ) {
-        ended = irq_end(object);
-    } else if (type == OBJ_THREAD) {
-        ended = end_thread(object);
-    } else if (type == OBJ_FRAME || type == OBJ_TABLE || type == OBJ_SPACE) {
-        ended = memory_end(s);
-    } else {
-        ended = awaited_end(type, object);
+        return noun_end_cnode(s);
     }
-    /*@ assert stays: slot_stays(s); */
-    /*@ assert less: \forall integer x; is_slot(x) ==> slot_stays(x) || s_type[x] == 0; */
-    /*@ assert alone: \forall integer x; is_slot(x) && x != s ==> own_of(x) != own_of(s); */
-    /*@ assert filled: home_filled(s); */
-    /*@ assert owners: cnode_owner(s); */
-    return ended;
+    if (type == OBJ_IRQ || type == OBJ_THREAD) {
+        return noun_end_bound(s);
+    }
+    if (type == OBJ_FRAME || type == OBJ_TABLE || type == OBJ_SPACE) {
+        return noun_end_memory(s);
+    }
+    return noun_end_awaited(s);
 }
 
 /* The object that s owned has ended: its entry is free. */
