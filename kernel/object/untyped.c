@@ -46,6 +46,13 @@ uint32_t type_unit(uint32_t type, uint32_t size)
     return (type == OBJ_FRAME || type == OBJ_DEVICE) && size != 0 ? LARGE_FRAMES : 1;
 }
 
+uint64_t type_span(uint32_t type, uint32_t size, uint64_t count)
+{
+    uint32_t unit = type_unit(type, size);
+    /*@ assert cases: unit == 1 || unit == TABLE_FRAMES || unit == LARGE_FRAMES; */
+    return count * unit;
+}
+
 /*@ requires first + count <= PHYS_FRAMES;
     assigns \nothing;
     ensures \result <= count;
@@ -145,7 +152,9 @@ static void make_large(uint32_t first)
     ensures cap_memory(NIL);
     ensures cap_large(NIL);
     ensures memory_fits(type, first);
-    ensures large_fits(type, size, first); */
+    ensures large_fits(type, size, first);
+    ensures \forall integer f; 0 <= f < PHYS_FRAMES &&
+        !(first <= f < first + unit_of(type, size)) ==> f_state[f] == \at(f_state[f],Pre); */
 static void object_init(uint32_t type, uint32_t size, uint32_t first)
 {
     switch (type) {

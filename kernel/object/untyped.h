@@ -28,7 +28,12 @@
 
     logic integer unit_of(integer type, integer size) =
         type == OBJ_SPACE || type == OBJ_TABLE ? TABLE_FRAMES :
-        (type == OBJ_FRAME || type == OBJ_DEVICE) && size != 0 ? LARGE_FRAMES : 1; */
+        (type == OBJ_FRAME || type == OBJ_DEVICE) && size != 0 ? LARGE_FRAMES : 1;
+
+    // by cases, since a product of two unknowns is hard to prove anything of
+    logic integer span_of(integer type, integer size, integer count) =
+        type == OBJ_SPACE || type == OBJ_TABLE ? TABLE_FRAMES * count :
+        (type == OBJ_FRAME || type == OBJ_DEVICE) && size != 0 ? LARGE_FRAMES * count : count; */
 
 /* The kind of range that objects of a type are made from; 0: of none (monitor). Untyped: 0. */
 /*@ assigns \nothing;
@@ -44,6 +49,12 @@ bool type_is_range(uint32_t type);
 /*@ assigns \nothing;
     ensures \result == unit_of(type, size); */
 uint32_t type_unit(uint32_t type, uint32_t size);
+
+/* Entries that count objects of the type and size take. */
+/*@ requires count <= 4294967295;
+    assigns \nothing;
+    ensures \result == span_of(type, size, count); */
+uint64_t type_span(uint32_t type, uint32_t size, uint64_t count);
 
 /* For the contracts: an entry of the kind of range that objects of the type are made of is free. */
 #define entry_is_free(type, e)                                                                     \
@@ -61,7 +72,13 @@ uint32_t type_unit(uint32_t type, uint32_t size);
             1 <= first && first + unit_of(type, size) <= length_of(type)) &&
         (type == OBJ_TABLE ==> 1 <= size < ARCH_LEVELS) &&
         (type == OBJ_FRAME || type == OBJ_DEVICE ==> size <= 1) &&
-        (type == OBJ_FRAME && size != 0 ==> first % LARGE_FRAMES == 0); */
+        (type == OBJ_FRAME && size != 0 ==> first % LARGE_FRAMES == 0);
+
+    // count of them, one behind the other
+    predicate units_fit(integer type, integer size, integer first, integer count) =
+        unit_fits(type, size, first) && first + span_of(type, size, count) <= 4294967296 &&
+        (base_of(type) != OBJECTS ==> first + span_of(type, size, count) <= length_of(type)) &&
+        (unit_of(type, size) == LARGE_FRAMES ==> count == 1); */
 
 /* How many of count entries from first are free before the first one that is not. */
 /*@ CNODES(requires)
@@ -99,6 +116,10 @@ uint32_t entries_free(uint32_t type, uint32_t first, uint32_t count);
     ensures s_type[to] == type && s_object[to] == first && s_badge[to] == 0;
     ensures s_rights[to] == type_rights[type] && s_parent[to] == u;
     ensures base_of(type) != OBJECTS ==> owner[base_of(type) + first] == to;
+    ensures \forall integer o; 0 <= o < OBJECTS && o != base_of(type) + first ==>
+        owner[o] == \at(owner[o],Pre);
+    ensures \forall integer f; 0 <= f < PHYS_FRAMES &&
+        !(first <= f < first + unit_of(type, size)) ==> f_state[f] == \at(f_state[f],Pre);
     ensures \forall integer x; is_slot(x) && x != to ==> slot_stays(x); */
 void object_make(uint32_t u, uint32_t type, uint32_t size, uint32_t first, uint32_t to);
 
@@ -110,7 +131,8 @@ void object_make(uint32_t u, uint32_t type, uint32_t size, uint32_t first, uint3
         \forall integer s; first <= s < first + count ==> slot_is_free(s);
     requires type != OBJ_CNODE ==> range_fits(type, kind, first, count);
     SLOT_FIELDS(assigns)
-    assigns owner[0 .. OBJECTS-1], k_count[first], k_size[first], s_home[0 .. HOME_SLOTS-1];
+    assigns owner[0 .. OBJECTS-1], s_home[0 .. HOME_SLOTS-1];
+    assigns k_count[type == OBJ_CNODE ? first : NIL], k_size[type == OBJ_CNODE ? first : NIL];
     WHOLE(ensures, NIL)
     ensures s_type[to] == type && s_object[to] == first && s_badge[to] == 0;
     ensures s_rights[to] == type_rights[type] && s_parent[to] == u;
