@@ -88,9 +88,8 @@ void cap_raise(uint32_t c)
     assigns i_pending[0 .. I_MAX-1];
     BOUND_FIELDS(assigns)
     ensures going;
-    ensures \forall integer n; is_notification(n) ==> n_thread[n] == \at(n_thread[n],Pre) ||
-        (HOME_SLOTS <= s < IRQ_SLOT(0) && n == s_object[s] &&
-         (s - HOME_SLOTS) % THREAD_SLOTS == ROLE_NOTIFICATION); */
+    ensures \forall integer n; is_notification(n) ==> n_thread[n] ==
+        (hides_notification(s) && n == s_object[s] ? NIL : \at(n_thread[n],Pre)); */
 static void leave_hidden(uint32_t s)
 {
     if (s >= IRQ_SLOT(0)) {

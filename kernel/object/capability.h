@@ -112,6 +112,10 @@
 
     predicate hidden{L} = hidden_leaf && hidden_thread && hidden_irq; */
 
+/* For the contracts: a notification in s is one that a thread is bound to. */
+#define hides_notification(s)                                                                      \
+    (HOME_SLOTS <= s < IRQ_SLOT(0) && (s - HOME_SLOTS) % THREAD_SLOTS == ROLE_NOTIFICATION)
+
 /* clang-format off */
 #define HIDDEN(clause) clause hidden_leaf; clause hidden_thread; clause hidden_irq;
 /* Everything but cnodes; but: a slot that is about to be emptied. */
@@ -231,6 +235,8 @@ void cap_raise(uint32_t c);
     BOUND_FIELDS(assigns)
     ALL(ensures, NIL)
     ensures s_type[s] == 0 && s_parent[s] == NIL && s_first[s] == NIL;
+    ensures \forall integer n; is_notification(n) ==> n_thread[n] ==
+        (hides_notification(s) && n == \old(s_object[s]) ? NIL : \at(n_thread[n],Pre));
     ensures \forall integer x; is_slot(x) && \at(s_first[x],Pre) == NIL ==> s_first[x] == NIL; */
 void cap_remove(uint32_t s);
 

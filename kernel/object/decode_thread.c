@@ -44,6 +44,71 @@ static uint32_t check_role(uint32_t t, uint32_t role, uint32_t s)
     return 0;
 }
 
+/* The one notification that knows t is the one in t's hidden slot. */
+/*@ ghost
+    /@ requires n_links && cap_object && hidden_thread && bound_notification && is_thread(t);
+       assigns \nothing;
+       ensures \forall integer n; is_notification(n) && n_thread[n] == t ==>
+           s_type[THREAD_SLOT(t, ROLE_NOTIFICATION)] != 0 &&
+           s_object[THREAD_SLOT(t, ROLE_NOTIFICATION)] == n;
+    @/
+    static void notified_by_one(uint32_t t)
+    {
+        /@ assert thread: (THREAD_SLOT(t, ROLE_NOTIFICATION) - HOME_SLOTS) / THREAD_SLOTS == t; @/
+    }
+*/
+
+/* Ends what thread t is bound to in a role, if anything. */
+/*@ WHOLE(requires, NIL)
+    requires bound_notification && is_thread(t) && role < ROLES;
+    SLOT_FIELDS(assigns)
+    BOUND_FIELDS(assigns)
+    WHOLE(ensures, NIL)
+    ensures s_type[THREAD_SLOT(t, role)] == 0;
+    ensures \forall integer x; is_slot(x) && x != THREAD_SLOT(t, role) ==> slot_stays(x);
+    ensures role == ROLE_NOTIFICATION ==> t_notification[t] == NIL;
+    ensures role == ROLE_NOTIFICATION ==> \forall integer n; is_notification(n) ==>
+        n_thread[n] == (\at(n_thread[n],Pre) == t ? NIL : \at(n_thread[n],Pre)); */
+static void unbind_role(uint32_t t, uint32_t role)
+{
+    uint32_t hidden = THREAD_SLOT(t, role);
+    /*@ assert place: (hidden - HOME_SLOTS) / THREAD_SLOTS == t &&
+            (hidden - HOME_SLOTS) % THREAD_SLOTS == role; */
+    /*@ assert linked: n_links; */
+    /*@ ghost notified_by_one(t); */
+    if (s_type[hidden] != 0) {
+        cap_remove(hidden);
+    }
+    /*@ assert linked: n_links; */
+    /*@ assert free: role == ROLE_NOTIFICATION ==>
+            \forall integer n; is_notification(n) ==> n_thread[n] != t; */
+}
+
+/* Binds thread t, which is bound to nothing in the role, to what slot s holds. */
+/*@ WHOLE(requires, NIL)
+    requires is_thread(t) && role < ROLES && s_type[THREAD_SLOT(t, role)] == 0;
+    requires is_home(s) && s_type[s] != 0 && s_type[s] == role_type[role];
+    requires role == ROLE_NOTIFICATION ==> n_thread[s_object[s]] == NIL && t_notification[t] == NIL;
+    SLOT_FIELDS(assigns)
+    BOUND_FIELDS(assigns)
+    WHOLE(ensures, NIL) */
+static void bind_role(uint32_t t, uint32_t role, uint32_t s)
+{
+    uint32_t hidden = THREAD_SLOT(t, role);
+    /*@ assert place: (hidden - HOME_SLOTS) / THREAD_SLOTS == t &&
+            (hidden - HOME_SLOTS) % THREAD_SLOTS == role; */
+    cap_copy(s, hidden, RIGHTS_ALL, s_badge[s]);
+    /*@ assert apart: role == ROLE_NOTIFICATION ==> \forall integer x;
+            HOME_SLOTS <= x < IRQ_SLOT(0) && x != hidden && s_type[x] != 0 &&
+            hides_notification(x) ==> s_object[x] != s_object[hidden]; */
+    thread_bound(t, role);
+    /*@ assert others: \forall integer x; HOME_SLOTS <= x < IRQ_SLOT(0) && x != hidden ==>
+            s_type[x] != 0 && hides_notification(x) ==>
+            n_thread[s_object[x]] == (x - HOME_SLOTS) / THREAD_SLOTS; */
+    /*@ assert typed: s_type[hidden] == role_type[role]; */
+    /*@ assert bound: hidden_thread; */
+}
+
 /*@ WHOLE(requires, NIL)
     requires bound_notification;
     requires is_thread(t) && d_word[0] < ROLES;
@@ -57,23 +122,19 @@ static uint32_t decode_bind(uint32_t t)
 {
     uint32_t role = (uint32_t)d_word[A_ROLE - 1];
     uint32_t s = d_slot[A_CAP - 1];
-    uint32_t hidden = THREAD_SLOT(t, role);
-    if (s == NIL && s_type[hidden] == 0) {
-        return refuse(ERR_ABSENT, A_ROLE, role);
-    }
-    if (s != NIL) {
-        uint32_t error = check_role(t, role, s);
-        if (error != 0) {
-            return error;
+    if (s == NIL) {
+        if (s_type[THREAD_SLOT(t, role)] == 0) {
+            return refuse(ERR_ABSENT, A_ROLE, role);
         }
+        unbind_role(t, role);
+        return 0;
     }
-    if (s_type[hidden] != 0) {
-        cap_remove(hidden);
+    uint32_t error = check_role(t, role, s);
+    if (error != 0) {
+        return error;
     }
-    if (s != NIL) {
-        cap_copy(s, hidden, RIGHTS_ALL, s_badge[s]);
-        thread_bound(t, role);
-    }
+    unbind_role(t, role);
+    bind_role(t, role, s);
     return 0;
 }
 

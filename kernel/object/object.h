@@ -111,7 +111,10 @@ bool context_end(uint32_t c);
     ensures t_buffer[t] ==
         (role == ROLE_BUFFER ? s_object[THREAD_SLOT(t, role)] : \old(t_buffer[t]));
     ensures t_notification[t] ==
-        (role == ROLE_NOTIFICATION ? s_object[THREAD_SLOT(t, role)] : \old(t_notification[t])); */
+        (role == ROLE_NOTIFICATION ? s_object[THREAD_SLOT(t, role)] : \old(t_notification[t]));
+    ensures \forall integer n; is_notification(n) ==> n_thread[n] ==
+        (role == ROLE_NOTIFICATION && n == s_object[THREAD_SLOT(t, role)]
+             ? t : \at(n_thread[n],Pre)); */
 void thread_bound(uint32_t t, uint32_t role);
 /*@ RUNNING(requires)
     requires n_links && is_thread(t) && role < ROLES;
