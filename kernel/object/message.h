@@ -52,6 +52,10 @@
         (WORDS_OF(from) > 10 ==> t_buffer[from] != NIL && t_buffer[to] != NIL) &&
         HANDLES_FIT(from, to, HANDLES_OF(from)); */
 
+/* What passing messages relies on and keeps, in one and as clauses. */
+/*@ predicate messages{L} = forest && caps(NIL) && k_home && k_sizes && k_owned && maps &&
+        bound_cnode && bound_buffer; */
+
 /* clang-format off */
 #define MESSAGES(clause)                                                                           \
     FOREST(clause) CAPS(clause) CNODES(clause) MAPS(clause)                                        \

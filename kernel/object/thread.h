@@ -59,6 +59,17 @@ static inline uint64_t t_row(uint32_t t)
     clause ready_map, ready_top, e_cursor[0 .. E_MAX-1], t_reply[t], r_thread[t_reply[t]];
 /* clang-format on */
 
+/* RUNNING in one. */
+/*@ predicate works{L} =
+        q_refs && q_ends && q_out && q_next && q_prev && q_first && q_last && q_headed &&
+        q_tailed && q_both && to_range && to_one && to_next && to_between && to_first && to_last &&
+        y_priority && y_map && y_top && y_own && s_state && s_current && s_nil && s_aside &&
+        s_placed && s_timed(0) && s_queued(0) && s_send && s_receive && s_wait && s_due && e_one &&
+        e_cursors && n_waits && r_refs && r_agree && r_lent && r_tops && r_topped && r_out &&
+        r_down && r_up && l_answer && l_offer && l_none && l_lent(0) && l_lender && s_fault &&
+        d_count && d_heap && d_place && d_order && x_period && x_count && x_sum && x_none &&
+        x_turn && x_links; */
+
 /* Ends whatever t waits for, and leaves it stopped: a system call is answered with error. A call
  * through which time was lent stays in the way of that time: when it comes back, t has it again. */
 /*@ STANDING(requires)

@@ -30,41 +30,112 @@ void schedule_init(void)
      due_count < c_place[t_context[current]])
 /* clang-format on */
 
-/* Puts the running thread off when it cannot go on or its turn is over; it is nobody's turn then.
- */
-/*@ RUNNING(requires) MESSAGES(requires)
-    MEET_FIELDS(assigns)
-    assigns t_fault[current], t_badge[current], t_rights[current], current;
-    RUNNING(ensures) MESSAGES(ensures)
-    ensures GOES_ON;
-    ensures current == NIL || (current == \old(current) && c_time0[t_context[current]] <= now); */
-static void schedule_put_off(void)
+/* The running thread, which is ready, may have been bound to a context that waits: that one waits
+ * no more. */
+/*@ DUE(requires) PLACED(requires)
+    requires x_links && current != NIL && t_queue[current] == NIL;
+    requires is_context(t_context[current]);
+    DUE_FIELDS(assigns)
+    DUE(ensures) PLACED(ensures)
+    ensures due_count < c_place[t_context[current]]; */
+static void stop_waiting(void)
 {
     uint32_t t = current;
     uint32_t c = t_context[t];
-    if (t == NIL) {
-        return;
-    }
-    if (t_state[t] != THREAD_READY || c == NIL) {
-        current = NIL;
+    if (c_place[c] > due_count) {
         return;
     }
     /*@ assert \forall integer x; is_thread(x) ==> t_context[x] == c ==> x == t; */
-    if (c_place[c] <= due_count) { /* one that waits was bound to it */
-        due_remove(c);
-    }
+    due_remove(c);
+    /*@ assert \forall integer x; is_thread(x) && x != t ==> t_context[x] != NIL ==>
+        (c_place[t_context[x]] <= due_count <==>
+            \at(c_place[t_context[x]] <= due_count, Pre)); */
+}
+
+/* The running thread's context waits for its next refill; it is nobody's turn then. */
+/*@ DUE(requires) PLACED(requires)
+    requires x_links && current != NIL && t_queue[current] == NIL;
+    requires is_context(t_context[current]) && due_count < c_place[t_context[current]];
+    DUE_FIELDS(assigns)
+    assigns current;
+    DUE(ensures) PLACED(ensures)
+    ensures current == NIL; */
+static void start_waiting(void)
+{
+    uint32_t t = current;
+    uint32_t c = t_context[t];
+    /*@ assert \forall integer x; is_thread(x) ==> t_context[x] == c ==> x == t; */
+    current = NIL;
+    due_insert(c, c_time0[c]);
+    /*@ assert \forall integer x; is_thread(x) && x != t ==> t_context[x] != NIL ==>
+        (c_place[t_context[x]] <= due_count <==>
+            \at(c_place[t_context[x]] <= due_count, Pre)); */
+}
+
+/* The running thread, which can go on, goes behind those of its priority. */
+/*@ QUEUES(requires) READY(requires) PLACED(requires)
+    requires current != NIL && GOES_ON;
+    READY_FIELDS(assigns)
+    assigns t_queue[current], current;
+    QUEUES(ensures) READY(ensures) PLACED(ensures)
+    ensures current == NIL; */
+static void go_behind(void)
+{
+    uint32_t t = current;
+    current = NIL;
+    ready_append(t);
+}
+
+/* Puts the running thread, which can go on, off when its budget is used up or its turn is over. On
+ * lent time it tells its handler of the former. */
+/*@ RUNNING(requires) MESSAGES(requires)
+    requires current != NIL && GOES_ON;
+    MEET_FIELDS(assigns)
+    assigns t_fault[current], t_badge[current], t_rights[current], current;
+    ensures works;
+    ensures messages;
+    ensures GOES_ON && (current == NIL || current == \old(current));
+    ensures current == NIL <==> \old(c_time0[t_context[current]]) > now ||
+        (turn_over && \old(t_context[current]) == running); */
+static void end_turn(void)
+{
+    uint32_t t = current;
+    uint32_t c = t_context[t];
     if (c_time0[c] > now) {
-        current = NIL;
-        due_insert(c, c_time0[c]);
+        start_waiting();
         if (c_top[c] != NIL) {
             fault_time(t);
         }
         return;
     }
     if (turn_over && c == running) {
-        current = NIL;
-        ready_append(t);
+        go_behind();
     }
+}
+
+/* Puts the running thread off when it cannot go on or its turn is over; it is nobody's turn then.
+ */
+/*@ requires works && messages;
+    MEET_FIELDS(assigns)
+    assigns t_fault[current], t_badge[current], t_rights[current], current;
+    ensures works;
+    ensures messages;
+    ensures GOES_ON && (current == NIL || current == \old(current)); */
+static void schedule_put_off(void)
+{
+    uint32_t t = current;
+    if (t == NIL) {
+        return;
+    }
+    if (t_state[t] != THREAD_READY || t_context[t] == NIL) {
+        current = NIL;
+        /*@ assert works; */
+        return;
+    }
+    /*@ assert t_queue[t] == NIL; */
+    /*@ assert t_reply[t] == NIL; */
+    stop_waiting();
+    end_turn();
 }
 
 /* The refill for which c waits is due: its thread is ready. */
@@ -117,10 +188,42 @@ static void schedule_release(void)
     }
 }
 
+/* The running thread, which can go on, becomes the first of its priority, below that of others. */
+/*@ QUEUES(requires) READY(requires) PLACED(requires)
+    requires current != NIL && GOES_ON && t_priority[current] < ready_top;
+    READY_FIELDS(assigns)
+    assigns t_queue[current], current;
+    QUEUES(ensures) READY(ensures) PLACED(ensures)
+    ensures current == NIL && ready_top == \old(ready_top);
+    ensures q_head[ready_top + 1] == \old(q_head[ready_top + 1]); */
+static void step_back(void)
+{
+    uint32_t t = current;
+    current = NIL;
+    ready_prepend(t);
+    /*@ assert q_head[\at(ready_top, Pre) + 1] == \at(q_head[ready_top + 1], Pre); */
+    /*@ assert ready_top == \at(ready_top, Pre); */
+}
+
+/* t, the first of those that are ready, runs. */
+/*@ QUEUES(requires) READY(requires) PLACED(requires) LINKS(requires)
+    requires x_links && current == NIL && is_thread(t) && t == q_head[ready_top + 1];
+    READY_FIELDS(assigns)
+    assigns t_queue[t], current;
+    QUEUES(ensures) READY(ensures) PLACED(ensures)
+    ensures current == t && GOES_ON && ready_top <= t_priority[t]; */
+static void run_first(uint32_t t)
+{
+    /*@ assert t_queue[t] == ready_top + 1 && t_priority[t] == ready_top; */
+    /*@ assert t_reply[t] == NIL; */
+    ready_remove(t);
+    /*@ assert ready_top <= t_priority[t]; */
+    current = t;
+}
+
 /* Who is first of those that are ready runs instead of the running thread, which can go on, if its
  * priority is higher. */
-/*@ QUEUES(requires) READY(requires) DUE(requires) PLACED(requires) REPLIES(requires)
-    LINKS(requires)
+/*@ QUEUES(requires) READY(requires) PLACED(requires) LINKS(requires)
     requires x_links && GOES_ON;
     READY_FIELDS(assigns)
     assigns t_queue[0 .. T_MAX-1], current;
@@ -131,16 +234,18 @@ static void schedule_release(void)
 static void schedule_choose(void)
 {
     uint32_t first = ready_first();
-    if (first == NIL || (current != NIL && t_priority[first] <= t_priority[current])) {
+    if (first == NIL) {
         return;
     }
-    ready_remove(first);
     if (current == NIL) {
-        current = first;
+        run_first(first);
         return;
     }
-    ready_prepend(current);
-    current = first;
+    if (t_priority[first] <= t_priority[current]) {
+        return;
+    }
+    step_back();
+    run_first(first);
 }
 
 /* Sets the timer for the thread that runs from now on. */

@@ -31,11 +31,12 @@ extern uint64_t timer_due; /* what the timer is set to */
 void schedule_init(void);
 
 /* Ends an entry: chooses current and sets the timer. */
-/*@ RUNNING(requires) MESSAGES(requires)
+/*@ requires works && messages;
     MEET_FIELDS(assigns)
     CONTEXTS_FIELDS(assigns)
     assigns t_fault[current], t_badge[current], t_rights[current], current, running, timer_due;
-    RUNNING(ensures) MESSAGES(ensures)
+    ensures works;
+    ensures messages;
     ensures turn_runs;
     ensures current == NIL ==> \forall integer q; 1 <= q <= PRIORITIES ==> q_head[q] == NIL;
     ensures current != NIL ==> ready_top <= t_priority[current]; */
