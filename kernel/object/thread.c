@@ -28,19 +28,44 @@ void thread_init(uint32_t t)
     arch_fpu_reset(t);
 }
 
-bool thread_end(uint32_t t)
+/* Takes from t its context and what it has lent. */
+/*@ RUNNING(requires)
+    requires is_thread(t);
+    CONTEXT_FIELDS(assigns)
+    RUNNING(ensures)
+    ensures t_context[t] == NIL && (t_reply[t] == NIL || r_context[t_reply[t]] == NIL);
+    ensures t_state[t] == \old(t_state[t]);
+    ensures t_state[t] != THREAD_READY ==> t_queue[t] == \old(t_queue[t]); */
+static void leave_context(uint32_t t)
 {
-    thread_cancel(t, ERR_CANCELLED);
     answer_forget(t);
     if (t_context[t] != NIL) {
         context_free(t_context[t]);
     }
+}
+
+/* Leaves t, which is stopped and has no time, as the boot left it. */
+/*@ RUNNING(requires)
+    requires is_thread(t) && t_state[t] == THREAD_STOPPED && t_queue[t] == NIL;
+    assigns current, t_fault[t], t_priority[t];
+    RUNNING(ensures)
+    ensures current != t && t_fault[t] == 0; */
+static void thread_clear(uint32_t t)
+{
     if (current == t) {
         current = NIL;
     }
     t_fault[t] = 0;
     t_priority[t] = 0;
     arch_fpu_reset(t);
+}
+
+bool thread_end(uint32_t t)
+{
+    thread_cancel(t, ERR_CANCELLED);
+    leave_context(t);
+    /*@ assert t_reply[t] == NIL; */
+    thread_clear(t);
     return true;
 }
 
@@ -90,10 +115,7 @@ void thread_set_priority(uint32_t t, uint32_t priority)
     ensures t_context[t] == c && (t_reply[t] == NIL || r_context[t_reply[t]] == NIL); */
 static void bind_context(uint32_t t, uint32_t c)
 {
-    answer_forget(t);
-    if (t_context[t] != NIL) {
-        context_free(t_context[t]);
-    }
+    leave_context(t);
     context_move(c, t);
 }
 
