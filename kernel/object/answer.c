@@ -103,7 +103,14 @@ bool reply_end(uint32_t r)
     return true;
 }
 
-bool context_end(uint32_t c)
+/* One slice of taking c from those who would get it back. True when nobody is left. */
+/*@ RUNNING(requires)
+    requires is_context(c);
+    assigns t_reply[0 .. T_MAX-1], r_thread[0 .. R_MAX-1], r_context[0 .. R_MAX-1];
+    assigns r_below[0 .. R_MAX-1], r_above[0 .. R_MAX-1], c_top[0 .. C_MAX-1];
+    RUNNING(ensures)
+    ensures \result == true <==> c_top[c] == NIL; */
+static bool forget_slice(uint32_t c)
 {
     /*@ loop invariant 0 <= k <= DRAIN_SLICE;
         RUNNING(loop invariant)
@@ -113,16 +120,38 @@ bool context_end(uint32_t c)
     for (uint32_t k = 0; k < DRAIN_SLICE && c_top[c] != NIL; k++) {
         answer_forget(r_thread[c_top[c]]);
     }
-    if (c_top[c] != NIL) {
-        return false;
-    }
-    context_free(c);
+    return c_top[c] == NIL;
+}
+
+/* Leaves c, which serves nobody, as the boot left it. */
+/*@ DUE(requires) CONTEXTS(requires) PLACED(requires)
+    requires x_links && is_context(c) && c_thread[c] == NIL;
+    DUE_FIELDS(assigns)
+    REFILL_FIELDS(assigns)
+    assigns running, c_budget[c], c_period[c], c_count[c], c_used[c], c_turn[c];
+    DUE(ensures) CONTEXTS(ensures) PLACED(ensures)
+    ensures due_count < c_place[c] && c_budget[c] == 0 && running != c; */
+static void context_clear(uint32_t c)
+{
+    /*@ assert \forall integer x; is_thread(x) ==> t_context[x] != c; */
     if (c_place[c] <= due_count) {
         due_remove(c);
     }
+    /*@ assert \forall integer x; is_thread(x) ==> t_context[x] != NIL ==>
+        (c_place[t_context[x]] <= due_count <==>
+            \at(c_place[t_context[x]] <= due_count, Pre)); */
     if (running == c) {
         running = NIL;
     }
     context_configure(c, 0, 0, 0);
+}
+
+bool context_end(uint32_t c)
+{
+    if (!forget_slice(c)) {
+        return false;
+    }
+    context_free(c);
+    context_clear(c);
     return true;
 }
