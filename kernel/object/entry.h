@@ -10,25 +10,14 @@
 
 #include <stdint.h>
 
-/* clang-format off */
-/* What holds at an entry and when it ends: of who runs, and of what the way there relies on. In one
- * for those who hand it on, and each clause a goal of its own for those who change it. */
-/*@ predicate entry_runs{L} = current != NIL ==>
-        runs(current) && t_state[current] == THREAD_READY;
+/* What holds at an entry and when it ends: what holds in the middle of one, and the running thread
+ * can go on. In one for those who hand it on, and each clause a goal of its own for those who
+ * change it. */
+/*@ predicate entry{L} = going && messages && turn_runs; */
 
-    predicate entry{L} =
-        q_refs && q_ends && q_out && q_next && q_prev && q_first && q_last && q_headed &&
-        q_tailed && q_both && to_range && to_one && to_next && to_between && to_first && to_last &&
-        y_priority && y_map && y_top && y_own && d_count && d_heap && d_place && d_order &&
-        x_period && x_count && x_sum && x_none && x_turn && x_links && s_state && s_current &&
-        s_idle && s_ready && s_send && s_receive && s_wait && s_answer && r_refs && r_agree &&
-        r_lent && r_tops && r_topped && r_out && r_down && r_up && n_links && offers_only &&
-        lender_waits && nil_empty && k_home && k_sizes && k_owned && cap_object && bound_cnode &&
-        entry_runs; */
+/* clang-format off */
 #define ENTRY(clause)                                                                              \
-    THREADS(clause) REPLIES(clause) CNODES(clause)                                                 \
-    clause offers_only; clause lender_waits; clause nil_empty; clause n_links; clause cap_object;  \
-    clause bound_cnode; clause entry_runs;
+    RUNNING(clause) clause n_links; clause messages; clause turn_runs;
 /* And what changes in one. */
 #define ENTRY_FIELDS(clause)                                                                       \
     RUNNING_FIELDS(clause)                                                                         \
@@ -42,7 +31,7 @@
     clause t_space[0 .. T_MAX-1], t_buffer[0 .. T_MAX-1], t_notification[0 .. T_MAX-1];            \
     clause n_thread[0 .. N_MAX-1], n_word[0 .. N_MAX-1], now, since, turn_over, timer_due, arch_clock;          \
     clause d_caller, d_self, d_object, d_words, d_word[0 .. MSG_WORDS_REGS - 1];                   \
-    clause d_slot[0 .. ABI_ARGS - 1], d_answers, d_argument, d_limit;
+    clause d_slot[0 .. ABI_ARGS - 1], d_answers, d_argument, d_limit, e_badge[0 .. E_MAX-1];
 /* clang-format on */
 
 /* Any system call of the running thread but the fast ones of fast.c. */

@@ -25,7 +25,7 @@
 #define FAST_REPLY_RECEIVE (0x80000000U | (uint32_t)SYS_REPLY_RECEIVE << 24)
 
 /* t's message names an endpoint that t may call, fast. */
-/*@ requires q_ends && nil_empty && cap_object && k_sizes;
+/*@ requires q_ends && s_nil && cap_object && k_sizes;
     requires is_thread(t) && t_cnode[t] < HOME_SLOTS;
     assigns \nothing;
     ensures \result ==> is_home(ENDPOINT_SLOT(t)) && s_type[ENDPOINT_SLOT(t)] == OBJ_ENDPOINT &&
@@ -58,6 +58,7 @@ static bool fast_calls(uint32_t t)
     ensures t_state[t] == THREAD_ANSWER; */
 static inline uint32_t fast_call(uint32_t t)
 {
+    /*@ assert t_state[CALLED(ENDPOINT_SLOT(t))] == THREAD_RECEIVING; */
     uint32_t to = fast_lend(t, fast_slot(t), THREAD_ANSWER);
     t_state[to] = THREAD_READY;
     current = to;
@@ -68,13 +69,15 @@ static inline uint32_t fast_call(uint32_t t)
 /*@ requires entry;
     requires t == current && t != NIL;
     requires is_slot(ENDPOINT_SLOT(t)) && is_endpoint(s_object[ENDPOINT_SLOT(t)]);
-    requires c_top[t_context[t]] != NIL;
+    requires q_head[PRIORITIES + s_object[ENDPOINT_SLOT(t)] + 1] == NIL;
+    requires c_top[t_context[t]] != NIL && t_state[CALLER(t)] == THREAD_ANSWER;
     RUNNING_FIELDS(assigns)
     ENTRY(ensures)
     ensures \result == current == \old(CALLER(t)) && is_thread(\result);
     ensures t_state[t] == THREAD_RECEIVING; */
 static inline uint32_t fast_reply_receive(uint32_t t)
 {
+    /*@ assert t_context[CALLER(t)] == NIL && t_queue[CALLER(t)] == NIL; */
     uint32_t to = fast_return(t);
     t_reg[t_row(to) + R_HANDLE] = 0;
     t_state[to] = THREAD_READY;

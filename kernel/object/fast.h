@@ -17,19 +17,9 @@
 #define RECEIVERS(s) (PRIORITIES + E_MAX + s_object[s] + 1)
 #define CALLED(s)    q_head[RECEIVERS(s)]
 
-/* What the steps rely on beside the links: the running thread has a context and no reply object;
- * whoever receives offers a reply object through which nothing is lent; and entry NIL is empty. */
+/* What the steps rely on beside the links: the running thread has a context and no reply object. */
 /*@ predicate runs(integer t) = is_thread(t) && t_queue[t] == NIL && is_context(t_context[t]) &&
-        t_reply[t] == NIL;
-
-    predicate offers_only{L} = \forall integer t; is_thread(t) ==>
-        PRIORITIES + E_MAX < t_queue[t] <= PRIORITIES + 2 * E_MAX && t_reply[t] != NIL ==>
-        r_context[t_reply[t]] == NIL;
-
-    predicate lender_waits{L} = \forall integer r; is_reply(r) ==> r_context[r] != NIL ==>
-        t_context[r_thread[r]] == NIL && t_queue[r_thread[r]] == NIL;
-
-    predicate nil_empty{L} = t_reply[0] == NIL && t_state[0] == THREAD_STOPPED; */
+        t_reply[t] == NIL; */
 
 /* For contracts: the slots that t's message names, and who waits for the answer. */
 #define ENDPOINT_SLOT(t) (t_cnode[t] + t_reg[(t)*32 + 11] % 0x100000000)
@@ -46,7 +36,7 @@ static inline uint32_t fast_slot(uint32_t t)
 }
 
 /* Somebody receives at the endpoint of slot s who takes calls, has no time, and would run next. */
-/*@ requires q_ends && nil_empty && 0 <= s < SLOTS && is_endpoint(s_object[s]);
+/*@ requires q_ends && s_nil && 0 <= s < SLOTS && is_endpoint(s_object[s]);
     assigns \nothing;
     ensures \result == true <==> t_reply[CALLED(s)] != NIL && t_context[CALLED(s)] == NIL &&
         ready_top <= t_priority[CALLED(s)]; */
@@ -59,9 +49,10 @@ static inline bool fast_lends(uint32_t s)
 /* t calls that one by the endpoint's capability in slot s, and then waits in state. */
 /*@ QUEUES(requires)
     REPLIES(requires)
-    requires x_links && offers_only && nil_empty;
+    requires x_links && s_nil;
     requires runs(t) && 0 <= s < SLOTS && is_endpoint(s_object[s]);
     requires t_reply[CALLED(s)] != NIL && t_context[CALLED(s)] == NIL;
+    requires r_context[t_reply[CALLED(s)]] == NIL;
     assigns q_head[RECEIVERS(s)], q_tail[RECEIVERS(s)], t_next[CALLED(s)], t_queue[CALLED(s)];
     assigns t_prev[t_next[CALLED(s)]], r_thread[t_reply[CALLED(s)]], t_reply[CALLED(s)], t_reply[t];
     assigns r_context[t_reply[CALLED(s)]], r_below[t_reply[CALLED(s)]];
@@ -96,7 +87,7 @@ static inline uint32_t fast_lend(uint32_t t, uint32_t s, uint32_t state)
  * run next, and an endpoint with nobody to send; there is no signal for t. */
 /*@ QUEUES(requires)
     REPLIES(requires)
-    requires x_links && lender_waits && nil_empty && cap_object && k_sizes;
+    requires x_links && s_nil && cap_object && k_sizes;
     requires runs(t) && t_cnode[t] < HOME_SLOTS && 0 <= t_notification[t] < N_MAX;
     requires state >= THREAD_ANSWER;
     assigns \nothing;
@@ -139,7 +130,7 @@ static inline bool fast_returns(uint32_t t, uint32_t state)
 /* t answers that one, and receives. */
 /*@ QUEUES(requires)
     REPLIES(requires)
-    requires x_links && lender_waits && nil_empty;
+    requires x_links && t_context[CALLER(t)] == NIL && t_queue[CALLER(t)] == NIL;
     requires runs(t) && is_slot(ENDPOINT_SLOT(t)) && is_endpoint(s_object[ENDPOINT_SLOT(t)]);
     requires c_top[t_context[t]] != NIL;
     assigns q_head[PRIORITIES + E_MAX + 1 .. PRIORITIES + 2 * E_MAX];
@@ -156,6 +147,7 @@ static inline bool fast_returns(uint32_t t, uint32_t state)
         t_queue[\result] == NIL;
     ensures t_context[\result] == \old(t_context[t]) && t_context[t] == NIL;
     ensures t_reply[\result] == NIL && t_reply[t] == \old(c_top[t_context[t]]);
+    ensures r_context[t_reply[t]] == NIL;
     ensures c_top[t_context[\result]] == \old(r_below[c_top[t_context[t]]]);
     ensures t_state[t] == THREAD_RECEIVING && q_tail[t_queue[t]] == t &&
         t_queue[t] == PRIORITIES + E_MAX + s_object[ENDPOINT_SLOT(t)] + 1; */

@@ -11,7 +11,7 @@
 #define CODE_REPLY_RECEIVE (0x80U | SYS_REPLY_RECEIVE)
 
 /* t's fault handler waits, takes calls, and would run next. */
-/*@ requires q_ends && nil_empty && cap_object && is_thread(t);
+/*@ requires q_ends && s_nil && cap_object && is_thread(t);
     assigns \nothing;
     ensures \result ==> s_type[THREAD_SLOT(t, ROLE_FAULT)] == OBJ_ENDPOINT &&
         t_reply[CALLED(THREAD_SLOT(t, ROLE_FAULT))] != NIL &&
@@ -36,6 +36,7 @@ static bool fast_tells(uint32_t t)
 static void fast_tell(uint32_t t, uint32_t fault)
 {
     uint32_t s = THREAD_SLOT(t, ROLE_FAULT);
+    /*@ assert t_state[CALLED(s)] == THREAD_RECEIVING; */
     uint32_t to = fast_lend(t, s, THREAD_HANDLED);
     t_fault[t] = fault;
     t_badge[t] = s_badge[s];
@@ -49,6 +50,7 @@ static void fast_tell(uint32_t t, uint32_t fault)
     requires t == current && t != NIL;
     assigns \nothing;
     ensures \result ==> is_slot(ENDPOINT_SLOT(t)) && is_endpoint(s_object[ENDPOINT_SLOT(t)]);
+    ensures \result ==> q_head[PRIORITIES + s_object[ENDPOINT_SLOT(t)] + 1] == NIL;
     ensures \result ==> c_top[t_context[t]] != NIL && t_state[CALLER(t)] == THREAD_HANDLED;
     ensures \result ==> t_reg[t * 32] % 0x100000000 == 0; */
 static bool fast_answers(uint32_t t)
@@ -61,14 +63,15 @@ static bool fast_answers(uint32_t t)
 /*@ requires entry;
     requires t == current && t != NIL;
     requires is_slot(ENDPOINT_SLOT(t)) && is_endpoint(s_object[ENDPOINT_SLOT(t)]);
+    requires q_head[PRIORITIES + s_object[ENDPOINT_SLOT(t)] + 1] == NIL;
     requires c_top[t_context[t]] != NIL && t_state[CALLER(t)] == THREAD_HANDLED;
     RUNNING_FIELDS(assigns)
     ENTRY(ensures)
     ensures current == \old(CALLER(t)) && t_state[t] == THREAD_RECEIVING; */
 static void fast_answer(uint32_t t)
 {
+    /*@ assert t_context[CALLER(t)] == NIL && t_queue[CALLER(t)] == NIL; */
     uint32_t a = fast_return(t);
-    /*@ assert r_context[t_reply[t]] == NIL; */
     (void)fault_answer(t, a);
     t_state[a] = THREAD_READY;
     current = a;

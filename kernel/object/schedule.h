@@ -35,16 +35,6 @@ extern uint32_t e_cursor[E_MAX]; /* sender at which an endpoint_cancel goes on, 
 extern uint64_t n_word[N_MAX];   /* what was signalled to a notification */
 extern bool turn_over;           /* the running context's turn is over */
 
-/* Between two entries. */
-/*@ predicate s_idle{L} = current != NIL ==> t_queue[current] == NIL;
-
-    predicate s_ready{L} = \forall integer t; is_thread(t) ==>
-        1 <= t_queue[t] <= PRIORITIES ==> t_state[t] == THREAD_READY && t_context[t] != NIL &&
-            !waits_due(t_context[t]);
-
-    predicate s_answer{L} = \forall integer t; is_thread(t) ==> t_state[t] >= THREAD_ANSWER ==>
-        t_reply[t] != NIL; */
-
 /* In the middle of an entry. But x: a thread of which something has just changed that its place in
  * the ready queues depends on; NIL for none. */
 /*@ predicate s_state{L} = \forall integer t; is_thread(t) ==> 0 <= t_state[t] <= THREAD_HANDLED;
@@ -125,11 +115,6 @@ extern bool turn_over;           /* the running context's turn is over */
 #define LINKS_BUT(clause, x)                                                                      \
     clause l_answer; clause l_offer; clause l_none; clause l_lent(x); clause l_lender;
 #define LINKS(clause) LINKS_BUT(clause, NIL)
-#define SCHEDULE(clause)                                                                          \
-    clause s_state; clause s_current; clause s_idle; clause s_ready; clause s_send;               \
-    clause s_receive; clause s_wait; clause s_answer;
-#define THREADS(clause)                                                                           \
-    QUEUES(clause) READY(clause) DUE(clause) CONTEXTS(clause) clause x_links; SCHEDULE(clause)
 #define WORK(clause)                                                                           \
     QUEUES(clause) READY(clause) DUE(clause) CONTEXTS(clause) clause x_links; PLACED(clause)
 #define READY_FIELDS(clause)                                                                      \
