@@ -230,19 +230,38 @@ void slow_fault(uint32_t t, uint32_t fault)
     schedule();
 }
 
-void entry_interrupt(uint32_t irq)
+/* Signals what line i, which came, is bound to. */
+/*@ requires going && messages && 1 <= i < I_MAX;
+    WAKE_FIELDS(assigns)
+    assigns n_word[0 .. N_MAX-1], i_pending[i];
+    ensures going;
+    ensures messages; */
+static void signal_line(uint32_t i)
 {
-    uint32_t s = irq_came(irq + 1);
-    schedule_enter();
-    if (s_type[s] != 0) {
+    uint32_t s = irq_came(i);
+    if (s_type[s] == OBJ_NOTIFICATION) {
         notification_signal(s_object[s], s_badge[s]);
     }
+}
+
+/*@ requires entry && irq < ARCH_IRQS;
+    ENTRY_FIELDS(assigns)
+    ensures entry; */
+void entry_interrupt(uint32_t irq)
+{
+    schedule_enter();
+    /*@ assert going; */
+    signal_line(irq + 1);
     schedule();
 }
 
+/*@ requires entry;
+    ENTRY_FIELDS(assigns)
+    ensures entry; */
 void entry_timer(void)
 {
     timer_due = ARCH_NEVER;
     schedule_enter();
+    /*@ assert going; */
     schedule();
 }
