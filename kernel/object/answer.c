@@ -46,32 +46,50 @@ void answer_return(uint32_t r)
     context_move(c, a);
 }
 
+/* a, which has waited in r for its answer, waits no more: it runs, or stays stopped. */
+/*@ WORK(requires) REPLIES(requires) LINKS(requires)
+    requires s_fault && is_reply(r) && is_thread(a) && r_thread[r] == a;
+    requires t_state[a] >= THREAD_ANSWER && t_fault[a] == 0;
+    CONTEXT_FIELDS(assigns)
+    RUNNING(ensures)
+    ensures r_thread[r] == NIL && r_context[r] == NIL;
+    ensures t_state[a] <= THREAD_READY && t_reply[a] == NIL;
+    ensures \forall integer t; is_thread(t) && t != a ==>
+        t_state[t] == \at(t_state[t],Pre) && t_reply[t] == \at(t_reply[t],Pre); */
+static void answer_done(uint32_t a, uint32_t r, bool runs)
+{
+    t_state[a] = THREAD_STOPPED;
+    answer_return(r);
+    if (!runs) {
+        return;
+    }
+    /*@ assert t_queue[a] == NIL; */
+    schedule_ready(a);
+}
+
 uint32_t answer(uint32_t t, uint32_t r)
 {
     uint32_t a = r_thread[r];
-    bool runs = true;
     uint32_t error;
     if (a == NIL || t_state[a] == THREAD_RECEIVING) {
         return ERR_ABSENT;
     }
+    /*@ assert a != t; */
     if (t_state[a] < THREAD_ANSWER) {
+        /*@ assert t_state[a] <= THREAD_READY; */
         answer_return(r);
         return 0;
     }
     if (t_state[a] == THREAD_HANDLED) {
-        runs = fault_answer(t, a);
-    } else {
-        error = message_check(t, a);
-        if (error != 0) {
-            return error;
-        }
-        message_pass(t, a);
+        answer_done(a, r, fault_answer(t, a));
+        return 0;
     }
-    t_state[a] = THREAD_STOPPED;
-    answer_return(r);
-    if (runs) {
-        schedule_ready(a);
+    error = message_check(t, a);
+    if (error != 0) {
+        return error;
     }
+    message_pass(t, a);
+    answer_done(a, r, true);
     return 0;
 }
 
@@ -92,6 +110,7 @@ bool reply_end(uint32_t r)
     }
     if (t_state[a] == THREAD_RECEIVING) {
         reply_unlink(r);
+        /*@ assert l_lent(NIL); */
         return true;
     }
     if (t_state[a] >= THREAD_ANSWER) {

@@ -26,17 +26,20 @@ void answer_forget(uint32_t t);
     RUNNING(ensures)
     ensures r_thread[r] == NIL && r_context[r] == NIL && t_reply[\old(r_thread[r])] == NIL;
     ensures \forall integer t; is_thread(t) ==> t_state[t] == \at(t_state[t],Pre);
+    ensures \forall integer t; is_thread(t) && t != \at(r_thread[r],Pre) ==>
+        t_reply[t] == \at(t_reply[t],Pre);
     ensures \old(r_context[r]) != NIL && \old(c_top[r_context[r]]) == r ==>
         t_context[\old(r_thread[r])] == \old(r_context[r]); */
 void answer_return(uint32_t r);
 
 /* The message in t's registers goes to the thread that waits in r, which then runs again; or the
  * error for t, and nothing has changed. */
-/*@ RUNNING(requires) MESSAGES(requires)
+/*@ requires going && messages;
     requires is_thread(t) && is_reply(r) && t_reply[t] == NIL && t_fault[t] == 0;
     MEET_FIELDS(assigns)
     assigns t_fault[r_thread[r]];
-    RUNNING(ensures) MESSAGES(ensures)
+    ensures going;
+    ensures messages;
     ensures \result < ERRORS;
     ensures \result == 0 ==> r_thread[r] == NIL && r_context[r] == NIL &&
         t_state[\old(r_thread[r])] <= THREAD_READY && t_reply[\old(r_thread[r])] == NIL;
