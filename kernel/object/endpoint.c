@@ -90,6 +90,61 @@ static void meet(uint32_t from, uint32_t to, uint32_t r, uint32_t state)
     schedule_ready(from);
 }
 
+/* t waits for a receiver. */
+/*@ STANDING(requires)
+    requires is_thread(t) && is_endpoint(e) && t_queue[t] == NIL && t_reply[t] == NIL;
+    requires t_state[t] <= THREAD_READY && q_head[PRIORITIES + E_MAX + e + 1] == NIL;
+    requires state == THREAD_CALLING || (state == THREAD_SENDING && t_fault[t] == 0);
+    assigns t_state[t], t_order[0 .. T_MAX-1];
+    assigns t_next[t], t_prev[t], t_queue[t], t_next[q_tail[PRIORITIES + e + 1]];
+    assigns q_head[PRIORITIES + e + 1], q_tail[PRIORITIES + e + 1];
+    STANDING(ensures)
+    ensures t_state[t] == state && t_queue[t] == PRIORITIES + e + 1;
+    ensures q_tail[PRIORITIES + e + 1] == t; */
+static void send_wait(uint32_t t, uint32_t e, uint32_t state)
+{
+    t_state[t] = state;
+    queue_append(Q_SEND(e), t);
+}
+
+/* t waits to receive no more, nor offers r. */
+/*@ STANDING(requires)
+    requires is_thread(t) && t_state[t] == THREAD_RECEIVING && t_reply[t] == r;
+    assigns t_state[t], t_queue[t], t_reply[t], r_thread[r], ready_map, ready_top;
+    assigns t_next[0 .. T_MAX-1], t_prev[0 .. T_MAX-1], q_head[0 .. Q_MAX-1];
+    assigns q_tail[0 .. Q_MAX-1], e_cursor[0 .. E_MAX-1];
+    STANDING(ensures)
+    ensures t_state[t] == THREAD_STOPPED && t_queue[t] == NIL && t_reply[t] == NIL;
+    ensures r != NIL ==> r_thread[r] == NIL; */
+static void receive_leave(uint32_t t, uint32_t r)
+{
+    if (r != NIL) {
+        reply_unlink(r);
+    }
+    schedule_leave(t);
+}
+
+/* t's message, which was checked, goes to to, which receives and offers r. */
+/*@ RUNNING(requires)
+    requires messages && is_thread(t) && is_thread(to) && to != t;
+    requires t_queue[t] == NIL && t_reply[t] == NIL && t_state[t] <= THREAD_READY;
+    requires t_state[to] == THREAD_RECEIVING && t_reply[to] == r;
+    requires (state == THREAD_CALLING && r != NIL) ||
+        (state == THREAD_SENDING && t_fault[t] == 0);
+    requires t_fault[t] == 0 ==> message_fits(t, to);
+    MEET_FIELDS(assigns)
+    RUNNING(ensures)
+    ensures messages;
+    ensures t_state[to] == THREAD_READY;
+    ensures t_state[t] == (state == THREAD_SENDING ? THREAD_READY
+                           : t_fault[t] == 0 ? THREAD_ANSWER : THREAD_HANDLED); */
+static void send_now(uint32_t t, uint32_t to, uint32_t r, uint32_t state)
+{
+    receive_leave(to, r);
+    meet(t, to, r, state);
+    schedule_ready(to);
+}
+
 uint32_t endpoint_send(uint32_t t, uint32_t e, uint32_t state, bool wait)
 {
     uint32_t to = q_head[Q_RECEIVE(e)];
@@ -99,20 +154,15 @@ uint32_t endpoint_send(uint32_t t, uint32_t e, uint32_t state, bool wait)
         return ERR_WAIT;
     }
     if (to == NIL) {
-        t_state[t] = state;
-        queue_append(Q_SEND(e), t);
+        send_wait(t, e, state);
         return 0;
     }
     error = meet_check(t, to, r, state);
     if (error != 0) {
         return error;
     }
-    if (r != NIL) {
-        reply_unlink(r);
-    }
-    schedule_leave(to);
-    meet(t, to, r, state);
-    schedule_ready(to);
+    /*@ assert to != t && t_state[to] == THREAD_RECEIVING; */
+    send_now(t, to, r, state);
     return 0;
 }
 
@@ -136,39 +186,64 @@ static void receive_wait(uint32_t t, uint32_t e, uint32_t r)
     queue_append(Q_RECEIVE(e), t);
 }
 
+/* t takes the first message, or waits for one, if it may. A sender whose message does not fit is
+ * told so; then it is ERR_AGAIN. */
+/*@ requires going && messages;
+    requires is_thread(t) && is_endpoint(e) && t == current && t_queue[t] == NIL;
+    requires t_state[t] == THREAD_READY && t_reply[t] == NIL;
+    requires r == NIL || (is_reply(r) && r_thread[r] == NIL);
+    MEET_FIELDS(assigns)
+    assigns t_fault[0 .. T_MAX-1];
+    ensures going;
+    ensures messages;
+    ensures \result < ERRORS;
+    ensures \result != 0 ==> t_state[t] == THREAD_READY && t_queue[t] == NIL &&
+        t_reply[t] == NIL && (r == NIL || r_thread[r] == NIL);
+    ensures t_state[t] == THREAD_READY ||
+        (wait && t_state[t] == THREAD_RECEIVING && t_reply[t] == r); */
+static uint32_t receive_next(uint32_t t, uint32_t e, uint32_t r, bool wait)
+{
+    uint32_t from = q_head[Q_SEND(e)];
+    uint32_t state = t_state[from];
+    uint32_t error;
+    if (from == NIL && !wait) {
+        return ERR_WAIT;
+    }
+    if (from == NIL) {
+        receive_wait(t, e, r);
+        return 0;
+    }
+    /*@ assert from != t && t_reply[from] == NIL; */
+    error = meet_check(from, t, r, state);
+    if (error != 0) {
+        answer_error(from, error);
+        return ERR_AGAIN;
+    }
+    schedule_leave(from);
+    meet(from, t, r, state);
+    return 0;
+}
+
 uint32_t endpoint_receive(uint32_t t, uint32_t e, uint32_t r, bool wait)
 {
+    uint32_t error = ERR_AGAIN;
     if (notification_take(t)) {
         return 0;
     }
-    /*@ loop invariant 0 <= k <= REFUSE_SLICE;
-        RUNNING(loop invariant) MESSAGES(loop invariant)
-        loop invariant n_links;
-        loop invariant r == NIL || r_thread[r] == NIL;
-        loop invariant t_queue[t] == NIL && t_reply[t] == NIL && t_state[t] == THREAD_READY;
-        loop assigns k, t_fault[0 .. T_MAX-1];
-        WAKE_FIELDS(loop assigns)
+    /*@ loop invariant 0 <= k <= REFUSE_SLICE && error < ERRORS;
+        loop invariant going;
+        loop invariant messages;
+        loop invariant error != 0 ==> t_queue[t] == NIL && t_reply[t] == NIL &&
+            t_state[t] == THREAD_READY && (r == NIL || r_thread[r] == NIL);
+        loop invariant t_state[t] == THREAD_READY ||
+            (wait && t_state[t] == THREAD_RECEIVING && t_reply[t] == r);
+        loop assigns k, error, t_fault[0 .. T_MAX-1];
+        MEET_FIELDS(loop assigns)
         loop variant REFUSE_SLICE - k; */
-    for (uint32_t k = 0; k < REFUSE_SLICE; k++) {
-        uint32_t from = q_head[Q_SEND(e)];
-        uint32_t state = t_state[from];
-        uint32_t error;
-        if (from == NIL && !wait) {
-            return ERR_WAIT;
-        }
-        if (from == NIL) {
-            receive_wait(t, e, r);
-            return 0;
-        }
-        error = meet_check(from, t, r, state);
-        if (error == 0) {
-            schedule_leave(from);
-            meet(from, t, r, state);
-            return 0;
-        }
-        answer_error(from, error);
+    for (uint32_t k = 0; k < REFUSE_SLICE && error == ERR_AGAIN; k++) {
+        error = receive_next(t, e, r, wait);
     }
-    return ERR_AGAIN;
+    return error;
 }
 
 bool endpoint_cancel(uint32_t e, uint64_t badge)

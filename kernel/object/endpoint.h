@@ -26,12 +26,13 @@ extern uint64_t e_badge[E_MAX]; /* that the cancelling in e_cursor is about */
 
 /* The message in t's registers, sent with t_badge[t] and t_rights[t]; state is THREAD_SENDING or
  * THREAD_CALLING. With wait, t queues up when nobody receives. 0, or the error for t. */
-/*@ RUNNING(requires) MESSAGES(requires)
+/*@ requires works && messages;
     requires is_thread(t) && is_endpoint(e);
     requires state == THREAD_CALLING || (state == THREAD_SENDING && t_fault[t] == 0);
     requires t_queue[t] == NIL && t_reply[t] == NIL && t_state[t] <= THREAD_READY;
     MEET_FIELDS(assigns)
-    RUNNING(ensures) MESSAGES(ensures)
+    ensures works;
+    ensures messages;
     ensures \result < ERRORS;
     ensures \result != 0 ==> t_state[t] == \old(t_state[t]) && t_queue[t] == NIL &&
         t_reply[t] == NIL;
@@ -44,17 +45,17 @@ extern uint64_t e_badge[E_MAX]; /* that the cancelling in e_cursor is about */
                        : t_fault[t] == 0 ? THREAD_ANSWER : THREAD_HANDLED); */
 uint32_t endpoint_send(uint32_t t, uint32_t e, uint32_t state, bool wait);
 
-/* t takes the first message; or waits for one, if it may. r: reply object that it
- * offers, linked with nobody, or NIL. */
-/*@ RUNNING(requires) MESSAGES(requires)
-    requires n_links && is_thread(t) && is_endpoint(e);
+/* t, the running thread, takes what is there of its notification, or the first message; or waits
+ * for one, if it may. r: reply object that it offers, linked with nobody, or NIL. */
+/*@ requires going && messages && is_thread(t) && is_endpoint(e);
     requires r == NIL || (is_reply(r) && r_thread[r] == NIL);
     requires t == current && t_queue[t] == NIL && t_reply[t] == NIL;
     requires t_state[t] == THREAD_READY;
     MEET_FIELDS(assigns)
     assigns t_fault[0 .. T_MAX-1], n_word[0 .. N_MAX-1];
-    RUNNING(ensures) MESSAGES(ensures)
-    ensures n_links && \result < ERRORS;
+    ensures going;
+    ensures messages;
+    ensures \result < ERRORS;
     ensures \result != 0 ==>
         t_state[t] == THREAD_READY && t_queue[t] == NIL && t_reply[t] == NIL;
     ensures t_state[t] == THREAD_READY ||

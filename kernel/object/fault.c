@@ -11,11 +11,12 @@
 #define R_FAULT_CODE    23
 
 /* Sends a fault of t to the endpoint of a role; t stays stopped where that cannot be done. */
-/*@ RUNNING(requires) MESSAGES(requires)
+/*@ requires works && messages;
     requires FAULTS_NOW(t) && 0 < fault && fault < FAULTS && role < ROLES;
     MEET_FIELDS(assigns)
     assigns t_fault[t], t_badge[t], t_rights[t];
-    RUNNING(ensures) MESSAGES(ensures)
+    ensures works;
+    ensures messages;
     ensures t_state[t] == THREAD_STOPPED || t_state[t] == THREAD_CALLING ||
         t_state[t] == THREAD_HANDLED;
     ensures t_fault[t] == fault; */
