@@ -65,7 +65,19 @@ static bool slot_allows(uint32_t s, uint32_t type, uint32_t right)
     return s != NIL && s_type[s] == type && (s_rights[s] & right) != 0;
 }
 
+/* For contracts: t, the running thread, has made a system call that is not answered yet. */
+#define ASKS(t)                                                                                    \
+    ((t) == current && is_thread(t) && t_state[t] == THREAD_READY && t_queue[t] == NIL &&          \
+     t_reply[t] == NIL)
+
 /* Sends by the capability in s. */
+/*@ requires going && messages;
+    requires ASKS(t) && is_slot(s) && s_type[s] == OBJ_ENDPOINT;
+    requires state == THREAD_CALLING || state == THREAD_SENDING;
+    MEET_FIELDS(assigns)
+    assigns t_badge[t], t_rights[t];
+    ensures going;
+    ensures messages; */
 static void send_to_endpoint(uint32_t t, uint32_t s, uint32_t state, bool wait)
 {
     uint32_t error;
@@ -78,6 +90,14 @@ static void send_to_endpoint(uint32_t t, uint32_t s, uint32_t state, bool wait)
 }
 
 /* Answers through the reply object in s; true when that was done. */
+/*@ requires going && messages;
+    requires ASKS(t) && is_slot(s) && s_type[s] == OBJ_REPLY;
+    MEET_FIELDS(assigns)
+    assigns t_badge[t], t_rights[t], t_fault[0 .. T_MAX-1];
+    ensures going;
+    ensures messages;
+    ensures ASKS(t);
+    ensures \result ==> r_thread[\old(s_object[s])] == NIL; */
 static bool send_to_reply(uint32_t t, uint32_t s)
 {
     uint32_t error;
@@ -92,6 +112,19 @@ static bool send_to_reply(uint32_t t, uint32_t s)
     return true;
 }
 
+/* Signals by the capability in s. */
+/*@ requires going && messages;
+    requires ASKS(t) && is_slot(s) && s_type[s] == OBJ_NOTIFICATION;
+    WAKE_FIELDS(assigns)
+    assigns n_word[0 .. N_MAX-1];
+    ensures going;
+    ensures messages; */
+static void send_signal(uint32_t t, uint32_t s)
+{
+    message_done(t);
+    notification_signal(s_object[s], s_badge[s]);
+}
+
 static void syscall_call(uint32_t t, uint32_t s)
 {
     if (s != NIL && s_type[s] != OBJ_ENDPOINT) {
@@ -103,13 +136,18 @@ static void syscall_call(uint32_t t, uint32_t s)
     }
 }
 
+/*@ requires going && messages;
+    requires ASKS(t) && s < HOME_SLOTS;
+    MEET_FIELDS(assigns)
+    assigns t_badge[t], t_rights[t], t_fault[0 .. T_MAX-1], n_word[0 .. N_MAX-1];
+    ensures going;
+    ensures messages; */
 static void syscall_send(uint32_t t, uint32_t s, bool wait)
 {
     if (slot_allows(s, OBJ_ENDPOINT, RIGHT_WRITE)) {
         send_to_endpoint(t, s, THREAD_SENDING, wait);
     } else if (slot_allows(s, OBJ_NOTIFICATION, RIGHT_WRITE)) {
-        message_done(t);
-        notification_signal(s_object[s], s_badge[s]);
+        send_signal(t, s);
     } else if (slot_allows(s, OBJ_REPLY, RIGHT_WRITE)) {
         (void)send_to_reply(t, s);
     } else {
@@ -117,7 +155,7 @@ static void syscall_send(uint32_t t, uint32_t s, bool wait)
     }
 }
 
-/* Receives by the capability in s; r: slot of the reply object to offer, or NIL. What can be
+/* t receives by the capability in s; r: slot of the reply object to offer, or NIL. What can be
  * refused before anything is done: 0 or the error, which t has then been told. */
 /*@ requires bound_cnode && cap_object && is_thread(t) && s < SLOTS && r < SLOTS;
     assigns t_reg[t * 32 .. t * 32 + 2];
@@ -151,31 +189,73 @@ static uint32_t check_receive(uint32_t t, uint32_t s, uint32_t r, bool answers)
     return 0;
 }
 
-static void receive(uint32_t t, uint32_t s, uint32_t r, bool wait)
+/* Receives from endpoint e, and offers reply object r, or NIL. */
+/*@ requires going && messages;
+    requires ASKS(t) && is_endpoint(e) && (r == NIL || (is_reply(r) && r_thread[r] == NIL));
+    MEET_FIELDS(assigns)
+    assigns t_fault[0 .. T_MAX-1], n_word[0 .. N_MAX-1];
+    ensures going;
+    ensures messages; */
+static void receive(uint32_t t, uint32_t e, uint32_t r, bool wait)
 {
-    uint32_t reply = r == NIL ? NIL : s_object[r];
-    uint32_t error = s_type[s] == OBJ_ENDPOINT ? endpoint_receive(t, s_object[s], reply, wait)
-                                               : notification_wait(t, s_object[s], wait);
+    uint32_t error = endpoint_receive(t, e, r, wait);
     if (error != 0) {
         message_refuse(t, error, 0, 0);
     }
 }
 
-static void syscall_receive(uint32_t t, uint32_t s, bool wait)
+/* Receives what was signalled to notification n. */
+/*@ requires going && messages;
+    requires ASKS(t) && is_notification(n);
+    WAKE_FIELDS(assigns)
+    assigns n_word[n];
+    ensures going;
+    ensures messages; */
+static void receive_signal(uint32_t t, uint32_t n, bool wait)
 {
-    uint32_t r = handle_slot(t, t_reg[t * T_REGS + R_HANDLE] / 0x100000000ULL);
-    if (check_receive(t, s, r, false) == 0) {
-        receive(t, s, r, wait);
+    uint32_t error = notification_wait(t, n, wait);
+    if (error != 0) {
+        message_refuse(t, error, 0, 0);
     }
 }
 
-/* With nobody waiting in the reply object it is just offered. */
+/*@ requires going && messages;
+    requires ASKS(t) && s < HOME_SLOTS;
+    MEET_FIELDS(assigns)
+    assigns t_fault[0 .. T_MAX-1], n_word[0 .. N_MAX-1];
+    ensures going;
+    ensures messages; */
+static void syscall_receive(uint32_t t, uint32_t s, bool wait)
+{
+    uint32_t r = handle_slot(t, t_reg[t * T_REGS + R_HANDLE] / 0x100000000ULL);
+    if (check_receive(t, s, r, false) != 0) {
+        return;
+    }
+    if (s_type[s] == OBJ_ENDPOINT) {
+        receive(t, s_object[s], r == NIL ? NIL : s_object[r], wait);
+    } else {
+        receive_signal(t, s_object[s], wait);
+    }
+}
+
+/* With nobody waiting in the reply object it is just offered. What is received from and offered is
+ * what the handles named before the answer. */
+/*@ requires going && messages;
+    requires ASKS(t) && s < HOME_SLOTS;
+    MEET_FIELDS(assigns)
+    assigns t_badge[t], t_rights[t], t_fault[0 .. T_MAX-1], n_word[0 .. N_MAX-1];
+    ensures going;
+    ensures messages; */
 static void syscall_reply_receive(uint32_t t, uint32_t s)
 {
     uint32_t r = handle_slot(t, t_reg[t * T_REGS + R_HANDLE] / 0x100000000ULL);
-    if (check_receive(t, s, r, true) == 0 &&
-        (r_thread[s_object[r]] == NIL || send_to_reply(t, r))) {
-        receive(t, s, r, true);
+    uint32_t e = s_object[s];
+    uint32_t reply = s_object[r];
+    if (check_receive(t, s, r, true) != 0) {
+        return;
+    }
+    if (r_thread[reply] == NIL || send_to_reply(t, r)) {
+        receive(t, e, reply, true);
     }
 }
 
