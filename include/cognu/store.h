@@ -359,7 +359,7 @@ struct store_progress {
 struct store_collected {
     uint64_t objects, bytes; /* freed, before compression */
     uint64_t disk_before, disk_after;
-    uint64_t packs_removed, packs_rewritten;
+    uint64_t packs_rewritten;
     uint64_t waiting; /* objects that go when the writers of now have ended */
 };
 /* Frees what no reference reaches. With dry_run only counts. */

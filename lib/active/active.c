@@ -183,7 +183,7 @@ static cg_err check_held(const struct active *t, struct cg_errbuf *eb)
 struct active_flush {
     cg_err e;
     struct cg_errbuf eb;
-    size_t segs;
+    size_t segs, done;
     struct segment seg[]; /* synced: it had its end when this was begun, so nothing comes after */
 };
 
@@ -192,6 +192,12 @@ cg_err active_flush_begin(struct active *t, struct active_flush **out, struct cg
     cg_err e = check_held(t, eb);
     if (e || t->flush) {
         return e ? e : cg_fail(eb, CG_EBUSY, "a sync is under way");
+    }
+    for (size_t i = 0; i < t->segs; i++) {
+        if (t->seg[i].unsafe) {
+            return cg_fail(eb, CG_EIO,
+                           "a sync failed: what was written is not safe before the next commit");
+        }
     }
     struct active_flush *f = cg_zalloc(sizeof *f + t->segs * sizeof f->seg[0]);
     if (!f) {
@@ -211,15 +217,22 @@ cg_err active_flush_begin(struct active *t, struct active_flush **out, struct cg
 
 void active_flush_run(struct active_flush *f)
 {
-    for (size_t i = 0; !f->e && i < f->segs; i++) {
-        f->e = store_journal_sync(f->seg[i].j, &f->eb);
+    for (; f->done < f->segs; f->done++) {
+        f->e = store_journal_sync(f->seg[f->done].j, &f->eb);
+        if (f->e) {
+            return;
+        }
     }
 }
 
-static void mark_synced(struct active *t, uint64_t number)
+/* What came of the sync of one. A commit may have done with it: then it is in packs. */
+static void mark(struct active *t, const struct segment *of, bool failed)
 {
     for (size_t i = 0; i < t->segs; i++) {
-        t->seg[i].synced = t->seg[i].synced || t->seg[i].number == number;
+        if (t->seg[i].number == of->number) {
+            t->seg[i].synced = of->synced && !failed;
+            t->seg[i].unsafe = failed;
+        }
     }
 }
 
@@ -227,8 +240,8 @@ cg_err active_flush_done(struct active *t, struct active_flush *f, struct cg_err
 {
     cg_err e = f->e ? cg_fail(eb, f->e, "%s", f->eb.text) : check_held(t, eb);
     for (size_t i = 0; i < f->segs; i++) {
-        if (!f->e && f->seg[i].synced) {
-            mark_synced(t, f->seg[i].number);
+        if (i <= f->done) { /* of those behind one that failed nothing is known */
+            mark(t, &f->seg[i], i == f->done);
         }
         store_journal_close(f->seg[i].j);
     }

@@ -77,6 +77,7 @@ struct segment {
     uint64_t number;
     struct store_journal *j;
     bool synced; /* all of it, and it is not written any more */
+    bool unsafe; /* a sync of it failed: a later one that succeeds would mean nothing */
 };
 
 struct active {
