@@ -306,6 +306,7 @@ void slow_syscall(uint32_t t)
 void slow_fault(uint32_t t, uint32_t fault)
 {
     schedule_enter();
+    /*@ assert going; */
     fault_tell(t, fault);
     schedule();
 }
