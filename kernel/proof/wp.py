@@ -119,7 +119,7 @@ def read_line(line, result, times):
     """Keeps what a line says; True when it says that a goal is not Valid."""
     match = GOAL.match(line)
     if not match:
-        if "arning:" in line and "Failed smoke-test" not in line or re.match(r"\[[\w:-]+\].*rror", line):
+        if "arning:" in line and "Failed smoke-test" not in line or re.match(r"\[[\w:-]+\].*\b[Ee]rror\b", line):
             result.warnings.append(line.strip())
         return False
     prover, name, verdict = match.groups()
