@@ -276,6 +276,7 @@ static void finish(struct shown *m, bool fine, const char *place)
     end(&m->adapter);
     end(&m->server);
     clear(m->folder);
+    cg_wipe((void *)(uintptr_t)m->secret.text, strlen(m->secret.text));
     if (!fine) {
         cmd_fail("%s: the file server ended; its message stands above", place);
     }
