@@ -164,6 +164,7 @@ def export_refused(cell):
     fails("only a directory is exported", a.do("export -n third /er/f"), "only directories")
     os.kill(next(p for p in rig.children(x.inner())), 9)
     x.end(20)
+    until(lambda: c.do("cat /r1/f").status) # the kernel tells of the closed file after the process has gone
     fails("killed, it is gone as well", c.do("cat /r1/f"), "Stale")
 
 
