@@ -275,9 +275,8 @@ static size_t count_names(const struct name *n)
     return n ? 1 + count_names(n->left) + count_names(n->right) : 0;
 }
 
-static cg_err put_node(struct putting *p, struct active_node *n);
-
-static cg_err put_dir(struct putting *p, struct active_node *dir)
+/* What of dir changed, when all below it is put. */
+static cg_err put_names(struct putting *p, struct active_node *dir)
 {
     size_t cap = count_names(dir->child), count = 0;
     struct store_edit *edit = cg_alloc((cap + 1) * sizeof *edit);
@@ -290,7 +289,6 @@ static cg_err put_dir(struct putting *p, struct active_node *dir)
         }
         edit[count] = (struct store_edit){.name = act_name_span(n)};
         if (n->node) {
-            e = put_node(p, n->node);
             act_node_entry(n->node, act_name_span(n), &entry[count]);
             edit[count].entry = &entry[count];
         }
@@ -305,14 +303,50 @@ static cg_err put_dir(struct putting *p, struct active_node *dir)
     return e;
 }
 
-/* As deep as the tree. */
-static cg_err put_node(struct putting *p, struct active_node *n)
+/* A directory on the way from the root, and which of its names comes next. */
+struct step {
+    struct active_node *dir;
+    struct name *next;
+};
+
+static cg_err step_down(struct cg_str *way, struct active_node *dir)
 {
-    if (n->built || !is_changed(p->t, n)) {
+    struct step s = {.dir = dir, .next = first_name(dir)};
+    dir->built = true;
+    return cg_str_add(way, &s, sizeof s);
+}
+
+/* Puts the file that comes next, goes down into the directory that does, or puts the directory. */
+static cg_err step(struct putting *p, struct cg_str *way)
+{
+    struct step *s = (struct step *)(void *)(way->data + way->len) - 1;
+    struct name *name = s->next;
+    if (!name) {
+        way->len -= sizeof *s;
+        return put_names(p, s->dir);
+    }
+    s->next = act_name_after(s->dir, act_name_span(name));
+    struct active_node *n = name->node;
+    if (!n || n->built || !is_changed(p->t, n)) {
         return CG_OK;
     }
+    if (act_node_is_dir(n)) {
+        return step_down(way, n);
+    }
     n->built = true;
-    return act_node_is_dir(n) ? put_dir(p, n) : put_file(p, n);
+    return put_file(p, n);
+}
+
+/* The way is as long as the tree is deep, which nothing bounds: it is not on the stack. */
+static cg_err put_tree(struct putting *p, struct active_node *top)
+{
+    struct cg_str way = {0};
+    cg_err e = step_down(&way, top);
+    while (!e && way.len) {
+        e = step(p, &way);
+    }
+    cg_str_fini(&way);
+    return e;
 }
 
 /* ---- the root above the tree ---- */
@@ -506,8 +540,8 @@ static cg_err put_all(struct active_job *j, struct putting *p)
     struct store_score super;
     mark_above(t);
     t->root->below = t->orphans->below = t->gen; /* they may be new */
-    cg_err e = put_node(p, t->root);
-    e = e ? e : put_node(p, t->orphans);
+    cg_err e = put_tree(p, t->root);
+    e = e ? e : put_tree(p, t->orphans);
     e = e ? e : put_super(p, j->next, &super);
     return e ? e : publish(j, p->w, &super);
 }

@@ -324,7 +324,7 @@ static struct active_node *make_chain(struct world *w, int depth, const char *na
 static void deep_trees(void **state)
 {
     (void)state;
-    enum { DEEP = STORE_DEPTH_MAX + 500, LONG = 1200 };
+    enum { DEEP = 60000, LONG = 1200 }; /* DEEP: more than a stack of 8 MiB takes */
     char name[STORE_NAME_BYTES_MAX + 1];
     struct world w;
     struct active_node *at, *n;
