@@ -195,6 +195,16 @@ static cg_err start_only(struct program *p, struct cg_errbuf *eb)
     return e;
 }
 
+/* A successor has its only namespace already. */
+static cg_err go_on_or_start(struct program *p, struct cg_errbuf *eb)
+{
+    if (cg_list_empty(&p->adapter.spaces)) {
+        return start_only(p, eb);
+    }
+    p->only = CG_CONTAINER(p->adapter.spaces.next, struct space, link);
+    return CG_OK;
+}
+
 /* ---- life ---- */
 
 static void start_dialer(struct adapter *a)
@@ -299,7 +309,7 @@ int main(int argc, char **argv)
         kept_adopt(&p.adapter);
     }
     e = e                     ? e
-        : p.adapter.opt.mount ? start_only(&p, &eb)
+        : p.adapter.opt.mount ? go_on_or_start(&p, &eb)
                               : control_open(&p.adapter, p.adapter.opt.control, &p.control, &eb);
     if (e == CG_OK) {
         run(&p);

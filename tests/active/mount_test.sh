@@ -1,6 +1,6 @@
 #!/bin/bash
-# The active tree as a user has it: `store mount --active`, what POSIX asks, snapshots while programs write; its server killed at
-# random instants, which the mount survives, and all of the mount killed: what fsync has answered is there.
+# The active tree as a user has it: `store mount --active`, what POSIX asks, snapshots while programs write; its server and its adapter
+# killed at random instants, which the mount survives, and all of the mount killed: what fsync has answered is there.
 set -u
 build=${COGNU_BUILD:-build}
 [ -w /dev/fuse ] && [ "$(id -u)" -eq 0 ] || { echo "no right to mount"; exit 77; }
@@ -100,10 +100,10 @@ stop_writer() {
     writer=
 }
 server() { pgrep -P "$pid" cognu-storefs; }
-# Kills the server and waits for the next, and for its first answer.
-kill_server() {
+# Kills one of the mount's two programs and waits for the next, and for its first answer.
+kill_part() { # PROGRAM
     local killed
-    killed=$(server) && kill -9 "$killed" && wait_for sh -c "pgrep -P $pid cognu-storefs | grep -qvx $killed" &&
+    killed=$(pgrep -P "$pid" "$1") && kill -9 "$killed" && wait_for sh -c "pgrep -P $pid $1 | grep -qvx $killed" &&
         wait_for test -d "$top/m/active/synced"
 }
 check "it is mounted again" mount_it
@@ -114,15 +114,18 @@ exec 7> "$top/m/active/stays"
 for round in 1 2 3; do
     some_time
     [ "$round" -ne 2 ] || snap killed > /dev/null 2>&1 &
-    check "its server is killed, and another goes on ($round)" kill_server
-    before=$(wc -l < "$top/acked")
-    check "a file that was open is open still ($round)" sh -c "echo $round >&7"
-    check "who writes goes on ($round)" wait_for sh -c "[ \$(wc -l < '$top/acked') -gt $before ]"
+    for part in storefs fuse; do
+        check "its $part is killed, and another goes on ($round)" kill_part "cognu-$part"
+        before=$(wc -l < "$top/acked")
+        check "a file that was open is open still ($part, $round)" sh -c "echo $round $part >&7"
+        check "who writes goes on ($part, $round)" wait_for sh -c "[ \$(wc -l < '$top/acked') -gt $before ]"
+    done
 done
 exec 7>&-
 stop_writer
 check "what was synced is there on the same mount" synced_is_there
-check "and what was written to the open file" is "$(cat "$top/m/active/stays")" "$(seq 3)"
+check "and what was written to the open file" is "$(xargs < "$top/m/active/stays")" \
+    "1 storefs 1 fuse 2 storefs 2 fuse 3 storefs 3 fuse"
 check "it is unmounted again" unmount_it
 check "the store is whole again" "$build/commands/store" check --data
 for round in 1 2 3; do

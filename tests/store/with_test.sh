@@ -40,6 +40,9 @@ check "a command that is not there" is "$(status store with src lib -- ./none)" 
 check "a path that the snapshot does not have" is "$(status store with "$old:none" lib -- true)$(grep -c 'not in this snapshot' "$top/said")" 11
 check "a place that is not there" is "$(status store with "$old:lib" none -- true)$(grep -c 'No such file' "$top/said")" 11
 check "a call without a command" is "$(status store with "$old:lib" lib)" 2
+killed() { store with "$old:lib" lib -- sh -c "pkill -9 -P \$PPID $1; grep -o 41 lib/answer.c" 2> /dev/null; }
+check "the file server may be killed meanwhile" is "$(killed cognu-storefs)" 41
+check "and the adapter" is "$(killed cognu-fuse)" 41
 check "nothing stays mounted" is "$(mounts)" "$before"
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]
