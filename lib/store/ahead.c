@@ -3,15 +3,16 @@
  * What was put in one go lies in packs as it was put, so a reader that goes on in order (a large
  * file, or many small ones) asks for frame after frame of a pack. Once it has asked for AHEAD_RUN
  * in a row, the thread follows that pack in front of it: reads, opens and unpacks the next frames,
- * and compares all their objects with their scores. Nothing of it can be old, for packs never
- * change; who removes or rewrites one says so (ahead_forget).
+ * and compares all their objects with their scores. Who asks at once for more than is in a frame
+ * gets those behind it loaded likewise, as far as that goes. Nothing of it can be old, for packs
+ * never change; who removes or rewrites one says so (ahead_forget).
  *
  * One pack is followed at a time. Another reader gets it when the present one has not taken a frame
  * for AHEAD_PATIENCE turns of the other: two that take turns do not throw away each other's frames.
  *
  * ahead->lock protects what is not said to be the thread's own. A slot that is LOADING belongs to
  * the thread; no lock is held while it works. */
-#include "store__.h"
+#include "ahead.h"
 
 #include <string.h>
 
@@ -31,6 +32,7 @@ struct ahead {
 
     uint32_t pack, next; /* what is followed, and the place of the frame to load next; 0: nothing */
     uint8_t kind;        /* of its frames; others are passed over */
+    uint64_t want;       /* bytes of objects from next on; AHEAD_ALL: he reads on */
     uint32_t others;     /* turns of others since a frame was taken */
     struct slot slot[AHEAD_FRAMES];
     uint64_t taken; /* frames that were there, or under way, when they were asked for */
@@ -87,6 +89,19 @@ static uint32_t front(const struct ahead *a)
     return at;
 }
 
+/* The thread has work. */
+static bool follows(const struct ahead *a)
+{
+    return a->next && a->want;
+}
+
+static void take_off(uint64_t *want, uint64_t bytes)
+{
+    if (*want != AHEAD_ALL) {
+        *want -= bytes < *want ? bytes : *want;
+    }
+}
+
 /* ---- the thread ---- */
 
 /* The head of the first frame of that kind from *at on. */
@@ -108,7 +123,7 @@ static cg_err find_frame(struct ahead *a, uint8_t kind, uint32_t *at)
     }
 }
 
-static cg_err load_frame(struct ahead *a, uint32_t pack, uint8_t kind, uint32_t *at,
+static cg_err load_frame(struct ahead *a, uint32_t pack, uint8_t kind, uint64_t want, uint32_t *at,
                          struct frame_in *f)
 {
     cg_err e = CG_OK;
@@ -118,24 +133,23 @@ static cg_err load_frame(struct ahead *a, uint32_t pack, uint8_t kind, uint32_t 
     }
     e = e ? e : find_frame(a, kind, at);
     e = e ? e : pack_load(a->s->io, &a->in, &a->load, *at, true, f, NULL);
-    for (uint32_t i = 0; !e && i < f->count; i++) {
-        e = frame_check(f, i, a->scorer) ? CG_OK : CG_EIO;
-    }
-    return e;
+    return e || frame_check_first(f, frame_objects_in(f, want), a->scorer) ? e : CG_EIO;
 }
 
 static void work_on(struct ahead *a, struct slot *s)
 {
     uint32_t pack = a->pack, at = a->next;
     uint8_t kind = a->kind;
+    uint64_t want = a->want;
     s->state = SLOT_LOADING;
     s->stale = false;
     s->at = at;
     pthread_mutex_unlock(&a->lock);
-    cg_err e = load_frame(a, pack, kind, &at, &s->in);
+    cg_err e = load_frame(a, pack, kind, want, &at, &s->in);
     pthread_mutex_lock(&a->lock);
     if (!s->stale) {
         a->next = e ? 0 : s->in.next;
+        take_off(&a->want, s->in.raw_len);
     }
     s->state = e || s->stale ? SLOT_FREE : SLOT_READY;
     s->at = at;
@@ -147,7 +161,7 @@ static void *help(void *arg)
     struct ahead *a = arg;
     pthread_mutex_lock(&a->lock);
     while (!a->stop) {
-        struct slot *s = a->next ? slot_of(a, SLOT_FREE) : NULL;
+        struct slot *s = follows(a) ? slot_of(a, SLOT_FREE) : NULL;
         if (s) {
             work_on(a, s);
         } else {
@@ -226,15 +240,16 @@ bool ahead_take(struct ahead *a, uint32_t pack, uint32_t at, struct frame_in *ou
     return s != NULL;
 }
 
-void ahead_follow(struct ahead *a, const struct frame_in *f)
+void ahead_follow(struct ahead *a, const struct frame_in *f, uint64_t want)
 {
-    if (!a || f->run < AHEAD_RUN) {
+    want = f->run >= AHEAD_RUN ? AHEAD_ALL : want;
+    if (!a || want == 0) {
         return;
     }
     pthread_mutex_lock(&a->lock);
     uint32_t at = front(a);
     bool here = f->pack == a->pack && at >= f->at && at - f->at <= 2 * FRAME_BYTES_MAX;
-    if (!here && a->next && a->others++ < AHEAD_PATIENCE) {
+    if (!here && follows(a) && a->others++ < AHEAD_PATIENCE) {
         pthread_mutex_unlock(&a->lock);
         return;
     }
@@ -247,6 +262,11 @@ void ahead_follow(struct ahead *a, const struct frame_in *f)
         drop_before(a, f->next);
         a->next = a->next && a->next < f->next ? f->next : a->next;
     }
+    for (int i = 0; i < AHEAD_FRAMES; i++) { /* what is there, or nearly */
+        const struct slot *s = &a->slot[i];
+        take_off(&want, s->state == SLOT_FREE || s->stale ? 0 : FRAME_RAW_BYTES);
+    }
+    a->want = want;
     a->others = 0;
     pthread_cond_signal(&a->work);
     pthread_mutex_unlock(&a->lock);

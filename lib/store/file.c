@@ -204,7 +204,7 @@ static cg_err read_piece(struct reading *r, const struct piece *p, uint64_t at)
     if (score_is_zero(&p->score)) {
         return r->fn(r->aux, at, NULL, p->len);
     }
-    cg_err e = store_get(r->s, STORE_DATA, &p->score, &bytes, r->eb);
+    cg_err e = store_get_on(r->s, STORE_DATA, &p->score, r->to - at, &bytes, r->eb);
     if (e) {
         return e;
     }
@@ -270,7 +270,7 @@ static cg_err read_file(struct reading *r, const struct store_entry *file)
 cg_err store_read_each(struct store *s, const struct store_entry *file, store_piece_fn *fn,
                        void *aux, struct cg_errbuf *eb)
 {
-    struct reading r = {.s = s, .to = UINT64_MAX, .fn = fn, .aux = aux, .eb = eb};
+    struct reading r = {.s = s, .to = file->size, .fn = fn, .aux = aux, .eb = eb};
     return read_file(&r, file);
 }
 

@@ -227,15 +227,63 @@ void frame_in_fini(struct frame_in *f)
     *f = (struct frame_in){0};
 }
 
-bool frame_check(struct frame_in *f, uint32_t i, struct scorer *c)
+static bool is_checked(const struct frame_in *f, uint32_t i)
 {
-    struct store_score made;
-    uint64_t bit = 1ull << (i % 64);
-    if (!(f->checked[i / 64] & bit)) {
-        scorer_score(c, f->kind, f->raw + f->start[i], f->start[i + 1] - f->start[i], &made);
-        f->checked[i / 64] |= store_score_is(&made, &f->score[i]) ? bit : 0;
+    return f->checked[i / 64] & 1ull << (i % 64);
+}
+
+/* Compares the objects from i to before end that were not yet, SCORES_MAX of them at most. */
+static void compare(struct frame_in *f, uint32_t i, uint32_t end, struct scorer *c)
+{
+    struct cg_span object[SCORES_MAX] = {{0}};
+    struct store_score made[SCORES_MAX];
+    uint32_t which[SCORES_MAX], n = 0;
+    for (; i < end && n < SCORES_MAX; i++) {
+        if (!is_checked(f, i)) {
+            object[n] = (struct cg_span){.data = f->raw + f->start[i],
+                                         .len = f->start[i + 1] - f->start[i]};
+            which[n++] = i;
+        }
     }
-    return f->checked[i / 64] & bit;
+    scorer_scores(c, f->kind, object, n, made);
+    for (uint32_t k = 0; k < n; k++) {
+        i = which[k];
+        bool right = store_score_is(&made[k], &f->score[i]);
+        f->checked[i / 64] |= right ? 1ull << (i % 64) : 0;
+    }
+}
+
+/* Several together cost half as much, and neighbours are, as a rule, wanted next. */
+bool frame_check(struct frame_in *f, uint32_t i, uint64_t bytes, struct scorer *c)
+{
+    enum { AT_LEAST = 32 << 10 };
+    uint64_t wanted = f->start[i] + (bytes > AT_LEAST ? bytes : AT_LEAST);
+    if (!is_checked(f, i)) {
+        compare(f, i, frame_objects_in(f, wanted), c);
+    }
+    return is_checked(f, i);
+}
+
+bool frame_check_first(struct frame_in *f, uint32_t n, struct scorer *c)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        if (i % SCORES_MAX == 0) {
+            compare(f, i, n, c);
+        }
+        if (!is_checked(f, i)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+uint32_t frame_objects_in(const struct frame_in *f, uint64_t bytes)
+{
+    uint32_t n = 0;
+    while (n < f->count && f->start[n] < bytes) {
+        n++;
+    }
+    return n;
 }
 
 cg_err load_init(struct load *l)

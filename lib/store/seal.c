@@ -1,10 +1,10 @@
-/* AEAD (AES-256-GCM), scores (HMAC-SHA256) and plain hashes (SHA-256), all by OpenSSL, with
+/* AEAD (AES-256-GCM), scores (HMAC-SHA256) and plain hashes (SHA-256), by OpenSSL, with
  * contexts that are set up once and used again: setting one up costs more than hashing a small
- * file.
+ * file. Scores of several objects are computed side by side (lanes.c).
  *
  * HMAC-SHA256 and not a keyed BLAKE2: with the processor's SHA instructions it is the faster one
  * (docs/store-performance.md). */
-#include "store__.h"
+#include "lanes.h"
 
 #include <openssl/core_names.h>
 #include <openssl/evp.h>
@@ -75,35 +75,41 @@ bool aead_open(struct aead *a, uint64_t nonce, const void *aad, size_t aad_len, 
            EVP_CipherFinal_ex(a->ctx, (uint8_t *)out + n, &end) == 1;
 }
 
+enum { SCORER_KEYS = LANES_KEYS }; /* of data and of nodes */
 struct scorer {
-    EVP_MAC_CTX *mac[2];
+    EVP_MAC_CTX *mac[SCORER_KEYS];
+    struct lanes *lanes; /* NULL: one by one */
 };
 
-static EVP_MAC_CTX *mac_new(EVP_MAC *mac, const uint8_t domain[KEY_BYTES], const char *label)
+static EVP_MAC_CTX *mac_new(EVP_MAC *mac, const uint8_t key[KEY_BYTES])
 {
-    uint8_t key[KEY_BYTES];
     char digest[] = "SHA256";
     OSSL_PARAM params[2] = {OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0),
                             OSSL_PARAM_construct_end()};
     EVP_MAC_CTX *ctx = mac ? EVP_MAC_CTX_new(mac) : NULL;
-    key_derive(domain, label, NULL, 0, key, sizeof key);
-    if (ctx && EVP_MAC_init(ctx, key, sizeof key, params) != 1) {
+    if (ctx && EVP_MAC_init(ctx, key, KEY_BYTES, params) != 1) {
         EVP_MAC_CTX_free(ctx);
         ctx = NULL;
     }
-    cg_wipe(key, sizeof key);
     return ctx;
 }
 
 struct scorer *scorer_new(const uint8_t domain[KEY_BYTES])
 {
-    struct scorer *c = cg_alloc(sizeof *c);
+    static const char *const label[SCORER_KEYS] = {"cognu store score data",
+                                                   "cognu store score node"};
+    uint8_t key[SCORER_KEYS][KEY_BYTES];
+    struct scorer *c = cg_zalloc(sizeof *c);
     if (!c) {
         return NULL;
     }
     EVP_MAC *mac = EVP_MAC_fetch(NULL, "HMAC", NULL);
-    c->mac[0] = mac_new(mac, domain, "cognu store score data");
-    c->mac[1] = mac_new(mac, domain, "cognu store score node");
+    for (int i = 0; i < SCORER_KEYS; i++) {
+        key_derive(domain, label[i], NULL, 0, key[i], sizeof key[i]);
+        c->mac[i] = mac_new(mac, key[i]);
+    }
+    c->lanes = lanes_new(key);
+    cg_wipe(key, sizeof key);
     EVP_MAC_free(mac);
     if (!c->mac[0] || !c->mac[1]) {
         scorer_free(c);
@@ -117,6 +123,7 @@ void scorer_free(struct scorer *c)
     if (c) {
         EVP_MAC_CTX_free(c->mac[0]);
         EVP_MAC_CTX_free(c->mac[1]);
+        lanes_free(c->lanes);
         cg_free(c);
     }
 }
@@ -131,6 +138,31 @@ void scorer_score(struct scorer *c, enum store_object kind, const void *data, si
              EVP_MAC_final(mac, full, &n, sizeof full) == 1;
     cg_assert(ok && n == sizeof full);
     memcpy(out->b, full, STORE_SCORE_BYTES);
+}
+
+void scorer_scores(struct scorer *c, enum store_object kind, const struct cg_span *object,
+                   uint32_t n, struct store_score *out)
+{
+    uint8_t full[SCORES_MAX][LANES_MAC_BYTES];
+    struct cg_span fit[SCORES_MAX];
+    uint32_t which[SCORES_MAX], fits = 0;
+    cg_assert(n <= SCORES_MAX);
+    for (uint32_t i = 0; i < n; i++) {
+        if (c->lanes && lanes_fit(object[i].len)) {
+            which[fits] = i;
+            fit[fits++] = object[i];
+        } else {
+            scorer_score(c, kind, object[i].data, object[i].len, &out[i]);
+        }
+    }
+    bool done = fits && lanes_hmac(c->lanes, kind == STORE_NODE, fit, fits, full);
+    for (uint32_t i = 0; i < fits; i++) {
+        if (done) {
+            memcpy(out[which[i]].b, full[i], STORE_SCORE_BYTES);
+        } else {
+            scorer_score(c, kind, fit[i].data, fit[i].len, &out[which[i]]);
+        }
+    }
 }
 
 struct checker {

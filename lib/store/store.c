@@ -1,6 +1,6 @@
 /* A store that is open: keys, the state it knows, and the caches through which everything is read.
  */
-#include "store__.h"
+#include "ahead.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -360,9 +360,20 @@ cg_err store_frame(struct store *s, uint32_t pack, uint32_t at, struct frame_in 
     }
     oldest->used = ++s->clock;
     oldest->run = run_of(s, oldest);
-    ahead_follow(s->ahead, oldest);
+    ahead_follow(s->ahead, oldest, 0);
     *out = oldest;
     return CG_OK;
+}
+
+/* Of what is wanted a part lies behind this frame: the first object out of it says so. */
+static void go_on(struct store *s, const struct frame_in *f, uint32_t slot)
+{
+    const struct entry *last = &s->last[f->kind];
+    uint32_t here = f->raw_len - f->start[slot];
+    bool first = last->pack != f->pack || last->at != f->at;
+    if (first && s->wanted > here && !frame_there(s, f->pack, f->next)) {
+        ahead_follow(s->ahead, f, s->wanted - here);
+    }
 }
 
 cg_err store_get_at(struct store *s, const struct entry *place, const struct store_score *score,
@@ -379,7 +390,8 @@ cg_err store_get_at(struct store *s, const struct entry *place, const struct sto
                        place->pack, place->at);
     }
     uint32_t start = f->start[place->slot], len = f->start[place->slot + 1] - start;
-    if (!frame_check(f, place->slot, s->scorer)) {
+    go_on(s, f, place->slot);
+    if (!frame_check(f, place->slot, s->wanted, s->scorer)) {
         return cg_fail(eb, CG_EIO, "packs/%08x at %u: contents are not of their score", place->pack,
                        place->at);
     }
@@ -449,6 +461,15 @@ cg_err store_get(struct store *s, enum store_object kind, const struct store_sco
         e = find_place(s, kind, score, &place, eb);
     }
     return e ? e : store_get_at(s, &place, score, out, eb);
+}
+
+cg_err store_get_on(struct store *s, enum store_object kind, const struct store_score *score,
+                    uint64_t bytes, struct cg_span *out, struct cg_errbuf *eb)
+{
+    s->wanted = bytes;
+    cg_err e = store_get(s, kind, score, out, eb);
+    s->wanted = 0;
+    return e;
 }
 
 bool store_has(struct store *s, const struct store_score *score)

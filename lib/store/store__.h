@@ -140,6 +140,10 @@ struct scorer *scorer_new(const uint8_t domain[KEY_BYTES]);
 void scorer_free(struct scorer *c);
 void scorer_score(struct scorer *c, enum store_object kind, const void *data, size_t len,
                   struct store_score *out);
+/* Those of several objects: twice as fast, where the processor can. */
+void scorer_scores(struct scorer *c, enum store_object kind, const struct cg_span *object,
+                   uint32_t n, struct store_score *out);
+enum { SCORES_MAX = 64 }; /* at once */
 /* A checksum that needs no secret: GMAC under a key of zeros, for it runs at several times the
  * speed of SHA-256. It finds rot, not malice; against that stand the seals. */
 struct checker;
@@ -241,8 +245,11 @@ struct frame_in {
     uint32_t cap;    /* of score; start has one more */
 };
 void frame_in_fini(struct frame_in *f);
-/* Object i is of its score; computed once while the frame is there. */
-bool frame_check(struct frame_in *f, uint32_t i, struct scorer *c);
+/* Object i is of its score; computed once while the frame is there, for all together of which so
+ * many bytes from there on are wanted. */
+bool frame_check(struct frame_in *f, uint32_t i, uint64_t bytes, struct scorer *c);
+uint32_t frame_objects_in(const struct frame_in *f, uint64_t bytes); /* that begin in the first */
+bool frame_check_first(struct frame_in *f, uint32_t n, struct scorer *c); /* all of the first n */
 struct load { /* a thread's own means of loading frames */
     struct packer *packer;
     uint8_t *buf; /* FRAME_BYTES_MAX */
@@ -254,24 +261,6 @@ cg_err pack_load(const struct store_io *io, struct pack_in *p, struct load *l, u
                  bool data, struct frame_in *out, struct cg_errbuf *eb);
 /* True at the end record or the end of the file. */
 cg_err pack_at_end(const struct store_io *io, struct pack_in *p, uint64_t at, bool *end);
-
-/* ---- ahead.c: frames loaded by a thread for who reads on ---- */
-
-enum {
-    AHEAD_FRAMES = 4,   /* loaded and not asked for yet; 512 KiB each */
-    AHEAD_RUN = 2,      /* so many frames were read on from before the thread follows */
-    AHEAD_PATIENCE = 8, /* turns of another reader before the thread follows that one */
-};
-struct ahead;
-cg_err ahead_new(struct store *s, struct ahead **out);
-void ahead_free(struct ahead *a);
-/* The frame at a place, if it is there or under way, in exchange for *out. The others are nothing
- * without a thread (a is NULL). */
-bool ahead_take(struct ahead *a, uint32_t pack, uint32_t at, struct frame_in *out);
-/* f is being read: those behind it may be asked for next. */
-void ahead_follow(struct ahead *a, const struct frame_in *f);
-void ahead_forget(struct ahead *a, uint32_t pack); /* its file goes or changes */
-uint64_t ahead_taken(struct ahead *a);             /* frames that were asked for in time */
 
 /* ---- run.c: immutable sorted runs ---- */
 
@@ -527,6 +516,7 @@ struct store {
     struct load load;
     struct ahead *ahead;  /* NULL: nothing is loaded before it is asked for */
     struct entry last[3]; /* what was got last, by kind: its neighbour is, as a rule, the next */
+    uint64_t wanted;      /* bytes of objects that are asked for at once; 0: of one */
     bool behind;          /* the runs are not all those of the state */
     bool older_state;     /* opened for repair, and the newest state is damaged or gone */
     struct store_writer *writer; /* the one that is open, whose objects are found too; or NULL */
@@ -536,6 +526,9 @@ enum { PACKS_OPEN_MAX = 16 };
 cg_err store_frame(struct store *s, uint32_t pack, uint32_t at, struct frame_in **out,
                    struct cg_errbuf *eb);
 cg_err store_pack(struct store *s, uint32_t id, struct pack_in **out, struct cg_errbuf *eb);
+/* As store_get; so many bytes will be asked for, from this object on, as they were put. */
+cg_err store_get_on(struct store *s, enum store_object kind, const struct store_score *score,
+                    uint64_t bytes, struct cg_span *out, struct cg_errbuf *eb);
 void store_forget_pack(struct store *s, uint32_t id); /* its file goes or changes */
 /* The bytes at a place, checked against the score. */
 cg_err store_get_at(struct store *s, const struct entry *place, const struct store_score *score,

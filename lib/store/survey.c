@@ -27,11 +27,9 @@ static uint64_t unit_bytes(const struct frame_in *f)
 
 static cg_err check_scores(struct store *s, struct frame_in *f, struct cg_errbuf *eb)
 {
-    for (uint32_t i = 0; i < f->count; i++) {
-        if (!frame_check(f, i, s->scorer)) {
-            return cg_fail(eb, CG_EIO, "packs/%08x at %u: an object is not of its score", f->pack,
-                           f->at);
-        }
+    if (!frame_check_first(f, f->count, s->scorer)) {
+        return cg_fail(eb, CG_EIO, "packs/%08x at %u: an object is not of its score", f->pack,
+                       f->at);
     }
     return CG_OK;
 }

@@ -1,7 +1,7 @@
 /* Frames that are loaded before they are asked for: whatever way a reader goes, he gets what was
  * put; what is damaged is an error there and nowhere else; packs may go and the store be closed
  * while the thread loads. */
-#include "../../lib/store/store__.h"
+#include "../../lib/store/ahead.h"
 #include "tree_testkit.h"
 
 #include <ftw.h>
