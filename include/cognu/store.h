@@ -93,7 +93,7 @@ struct store_options {
     uint32_t threads;         /* helpers of a writer; 0: none */
     uint32_t cache_pages;     /* of the index, 4 KiB each; 0: 2048 */
     uint32_t cache_frames;    /* 512 KiB each; 0: 12 */
-    uint32_t list_entries;    /* that a collection keeps in memory of one list; 0: 8192 */
+    uint32_t list_entries;    /* of a list in memory; 0: 8 Ki by a collection, 96 Ki by a repair */
     bool ahead;               /* a thread loads what comes next for who reads on; 4 frames more */
     bool read_only;
     bool repair; /* open as far as it goes, for store_repair alone: nothing can be found in it */

@@ -33,6 +33,10 @@ struct group {
     size_t objects, objects_cap;
 };
 
+struct node_places { /* in the order of packs */
+    struct node_place *place;
+    size_t count, cap;
+};
 struct check {
     struct store *s;
     const struct store_progress *p;
@@ -44,6 +48,99 @@ struct check {
     uint64_t living;                  /* objects to which the index leads */
     uint64_t entries, places, copies; /* of the index: scores, places, scores with several */
 };
+
+/* ---- parts ---- */
+
+/* Scores from first on, so many that their counts fit in memory. */
+enum { PART_ENTRIES = 190 << 10 };
+struct part {
+    uint32_t from, to; /* first 32 bits of scores, both included */
+};
+
+static uint32_t parts_of(uint64_t entries)
+{
+    return (uint32_t)(entries / PART_ENTRIES + 1);
+}
+
+static struct part part_at(uint32_t i, uint32_t parts)
+{
+    uint64_t step = (1ull << 32) / parts;
+    return (struct part){.from = (uint32_t)(i * step),
+                         .to = i + 1 == parts ? UINT32_MAX : (uint32_t)((i + 1) * step - 1)};
+}
+
+static uint32_t first_bits(const struct store_score *s)
+{
+    return (uint32_t)s->b[0] << 24 | (uint32_t)s->b[1] << 16 | (uint32_t)s->b[2] << 8 | s->b[3];
+}
+
+static bool part_has(const struct part *p, const struct store_score *s)
+{
+    uint32_t v = first_bits(s);
+    return v >= p->from && v <= p->to;
+}
+
+static uint32_t part_of(const struct store_score *s, uint32_t parts)
+{
+    uint64_t i = first_bits(s) / ((1ull << 32) / parts);
+    return i < parts ? (uint32_t)i : parts - 1;
+}
+
+struct counting {
+    const struct part *part;
+    struct memtable *counts;
+};
+
+static cg_err count_child(void *aux, enum store_object kind, const struct store_score *child)
+{
+    const struct counting *c = aux;
+    if (!part_has(c->part, child)) {
+        return CG_OK;
+    }
+    struct entry *e = memtable_at(c->counts, child);
+    if (!e) {
+        return CG_ENOMEM;
+    }
+    e->count++;
+    e->kind = (uint8_t)kind;
+    return CG_OK;
+}
+
+/* Every edge of all nodes and references. A node that cannot be read is reported and counted in
+ * bad. */
+static cg_err each_edge(struct store *s, const struct node_places *nodes, edge_fn *fn, void *arg,
+                        uint64_t *bad, store_report_fn *report, void *aux, struct cg_errbuf *eb)
+{
+    for (size_t i = 0; i < nodes->count; i++) {
+        const struct node_place *n = &nodes->place[i];
+        struct entry place = {.pack = n->pack, .at = n->at, .slot = n->slot};
+        struct cg_errbuf why = {0};
+        struct cg_span bytes;
+        cg_err e = store_get_at(s, &place, &n->score, &bytes, &why);
+        e = e ? e : node_edges(bytes, fn, arg);
+        if (e == CG_ENOMEM) {
+            return cg_fail(eb, e, "no memory");
+        }
+        if (e) {
+            *bad += 1;
+            reportf(report, aux, "node: %s", why.text[0] ? why.text : cg_err_meaning(e));
+        }
+    }
+    cg_err e = CG_OK;
+    for (size_t i = 0; i < s->state.refs && !e; i++) {
+        e = fn(arg, STORE_NODE, &s->state.ref[i].score);
+    }
+    return e;
+}
+
+/* Those to scores of a part, as counts. */
+static cg_err count_edges(struct store *s, const struct node_places *nodes, const struct part *part,
+                          struct memtable *counts, uint64_t *bad, store_report_fn *report,
+                          void *aux, struct cg_errbuf *eb)
+{
+    struct counting c = {.part = part, .counts = counts};
+    return each_edge(s, nodes, count_child, &c, bad, report, aux, eb);
+}
 
 /* ---- packs ---- */
 

@@ -231,6 +231,14 @@ static cg_err list_fell(struct closure *c, struct cg_errbuf *eb)
     return e ? e : gather(c, MARK_FRESH, eb);
 }
 
+int node_place_cmp(const void *a, const void *b)
+{
+    const struct node_place *x = a, *y = b;
+    return x->pack != y->pack ? (x->pack < y->pack ? -1 : 1)
+           : x->at != y->at   ? (x->at < y->at ? -1 : 1)
+                              : (x->slot > y->slot) - (x->slot < y->slot);
+}
+
 static cg_err expand_batch(struct closure *c, size_t nodes, struct cg_errbuf *eb)
 {
     cg_err e = CG_OK;

@@ -1,9 +1,10 @@
 /* Repair: the index is made anew from the packs alone, and what is damaged is left behind.
  *
  * Every pack is read in full. What is whole in a damaged one moves to a new pack. Then one run is
- * made of all places, part by part of the scores so that memory is bounded; then the edges of all
- * nodes and references are counted, again part by part. What edges lead to and nothing holds is
- * fetched from a copy, and the index made once more. At last one commit replaces all. */
+ * made of all places, and one of these and the counts of all edges, which a walk from the
+ * references gives; what is gathered meanwhile spills to temporary runs, so memory is bounded and
+ * each directory and each node is read once. What edges lead to and nothing holds is fetched from
+ * a copy, and the index made once more. At last one commit replaces all. */
 #include "store__.h"
 
 #include <stdlib.h>
@@ -11,6 +12,8 @@
 
 enum {
     PASSES_MAX = 64, /* of fetching: each may bring nodes that lead to more that is missing */
+    MISSING_MAX = 190 << 10,   /* that one pass fetches */
+    RENEW_ENTRIES = 64 << 10,  /* after so many the lease is looked at */
     FENCES_LOST_MAX = 1 << 30, /* a state gives one */
 };
 
@@ -28,9 +31,8 @@ struct repair {
     uint64_t entries;  /* objects in packs, copies included */
     uint64_t appended; /* of them, those that the writer brought */
     uint64_t state_ns; /* when the state that it began with was made */
-    struct node_places nodes;
     struct run_record run;
-    struct memtable missing;  /* kind says which */
+    struct memtable missing;  /* what edges lead to, with their counts */
     struct ref_record *found; /* snapshots that no state named so late; names are owned */
     size_t founds, founds_cap;
 };
@@ -151,22 +153,20 @@ static cg_err take_new_packs(struct repair *r, struct cg_errbuf *eb)
 /* ---- places ---- */
 
 struct placing {
-    const struct part *part;
-    struct memtable *m;
+    struct spill spill;
+    struct cg_errbuf *eb;
 };
 
 static cg_err place_frame(void *aux, const struct frame_in *f)
 {
-    const struct placing *p = aux;
+    struct placing *p = aux;
     for (uint32_t i = 0; i < f->count; i++) {
-        if (!part_has(p->part, &f->score[i]) || memtable_find(p->m, &f->score[i])) {
-            continue; /* of copies the first one counts */
+        struct entry *place;
+        cg_err e = spill_at(&p->spill, &f->score[i], &place, p->eb);
+        if (e) {
+            return e;
         }
-        struct entry *place = memtable_at(p->m, &f->score[i]);
-        if (!place) {
-            return CG_ENOMEM;
-        }
-        *place = (struct entry){.score = f->score[i],
+        *place = (struct entry){.score = f->score[i], /* of copies one counts, whichever */
                                 .pack = f->pack,
                                 .at = f->at,
                                 .slot = (uint16_t)i,
@@ -176,26 +176,15 @@ static cg_err place_frame(void *aux, const struct frame_in *f)
     return CG_OK;
 }
 
-static cg_err places_of_part(struct repair *r, const struct part *part, struct memtable *m,
-                             struct cg_errbuf *eb)
+static cg_err find_places(struct repair *r, struct placing *p, struct cg_errbuf *eb)
 {
-    struct placing p = {.part = part, .m = m};
     struct survey v;
     cg_err e = CG_OK;
     for (size_t i = 0; i < r->packs && !e; i++) {
-        e = pack_walk(r->s, r->pack[i].id, false, false, place_frame, &p, &v, NULL, eb);
+        tell(r->p, "index", i, r->packs);
+        e = writer_renew(r->w, eb);
+        e = e ? e : pack_walk(r->s, r->pack[i].id, false, false, place_frame, p, &v, NULL, eb);
     }
-    return e;
-}
-
-static cg_err add_sorted(const struct memtable *m, struct run_out *out, struct cg_errbuf *eb)
-{
-    struct entry *all = memtable_sorted(m);
-    cg_err e = all ? CG_OK : CG_ENOMEM;
-    for (uint32_t i = 0; i < m->count && !e; i++) {
-        e = run_add(out, &all[i], eb);
-    }
-    cg_free(all);
     return e;
 }
 
@@ -225,30 +214,55 @@ static cg_err end_run(struct run_out *out, cg_err e, struct run_record *rec, str
     return run_end(out, rec, eb);
 }
 
+/* Each sum of the merge to what becomes of it. */
+typedef cg_err sum_fn(struct repair *r, const struct sum *sum, struct run_out *out,
+                      struct cg_errbuf *eb);
+
+static cg_err merge_to_run(struct repair *r, struct spill *spill, struct run *more, sum_fn *fn,
+                           struct cg_errbuf *eb)
+{
+    struct merge m;
+    struct sum sum;
+    struct run_out *out;
+    uint32_t id;
+    uint64_t done = 0;
+    cg_err e = writer_run_id(r->w, &id, eb);
+    e = e ? e : spill_merge(spill, more, &m, eb);
+    if (e) {
+        return e;
+    }
+    e = run_create(r->s, id, RUN_ENTRIES, r->entries, &out, eb);
+    if (e) {
+        merge_close(&m);
+        return e;
+    }
+    while (!e && (e = merge_next(&m, &sum, NULL, NULL, eb)) == CG_OK) {
+        e = done++ % RENEW_ENTRIES == 0 ? writer_renew(r->w, eb) : CG_OK;
+        e = e ? e : fn(r, &sum, out, eb);
+    }
+    merge_close(&m);
+    return end_run(out, e == CG_ENOENT ? CG_OK : e, &r->run, eb);
+}
+
+static cg_err add_place(struct repair *r, const struct sum *sum, struct run_out *out,
+                        struct cg_errbuf *eb)
+{
+    struct entry entry;
+    (void)r;
+    cg_err e = sum_entry(sum, &entry, eb);
+    return e ? e : run_add(out, &entry, eb);
+}
+
 static cg_err make_places(struct repair *r, struct cg_errbuf *eb)
 {
-    struct memtable m = {0};
-    struct run_out *out;
-    uint32_t id, parts = parts_of(r->entries);
+    struct placing p = {.spill = {.s = r->s}, .eb = eb};
     if (r->run.entries) {
         index_fini(r->s);
         run_remove(r->s, RUN_ENTRIES, r->run.id);
     }
-    cg_err e = writer_run_id(r->w, &id, eb);
-    e = e ? e : run_create(r->s, id, RUN_ENTRIES, r->entries, &out, eb);
-    if (e) {
-        return e;
-    }
-    for (uint32_t i = 0; i < parts && !e; i++) {
-        struct part part = part_at(i, parts);
-        tell(r->p, "index", i, parts);
-        memtable_clear(&m);
-        e = writer_renew(r->w, eb);
-        e = e ? e : places_of_part(r, &part, &m, eb);
-        e = e ? e : add_sorted(&m, out, eb);
-    }
-    memtable_fini(&m);
-    e = end_run(out, e, &r->run, eb);
+    cg_err e = find_places(r, &p, eb);
+    e = e ? e : merge_to_run(r, &p.spill, NULL, add_place, eb);
+    spill_fini(&p.spill);
     return e ? e : use_run(r, eb);
 }
 
@@ -309,31 +323,43 @@ static cg_err find_snapshots(struct repair *r, struct cg_errbuf *eb)
 }
 
 /* A walk from the references down: what lies in packs beside it is dead, and may lead to what is
- * gone. */
+ * gone. It comes to each node once, and so to each edge. */
 struct walking {
     struct repair *r;
+    struct spill counts;
     struct memtable seen;
     struct store_score *todo;
     size_t count, cap;
+    uint64_t nodes;
+    struct cg_errbuf *eb;
 };
 
-static cg_err walk_to(void *aux, enum store_object kind, const struct store_score *score)
+static cg_err walk_to(struct walking *w, const struct store_score *node)
 {
-    struct walking *w = aux;
-    if (kind != STORE_NODE || memtable_find(&w->seen, score)) {
+    if (memtable_find(&w->seen, node)) {
         return CG_OK;
     }
-    if (!memtable_at(&w->seen, score) ||
-        !array_room(&w->todo, &w->cap, w->count, sizeof *w->todo)) {
+    if (!memtable_at(&w->seen, node) || !array_room(&w->todo, &w->cap, w->count, sizeof *w->todo)) {
         return CG_ENOMEM;
     }
-    w->todo[w->count++] = *score;
+    w->todo[w->count++] = *node;
     return CG_OK;
+}
+
+static cg_err walk_edge(void *aux, enum store_object kind, const struct store_score *score)
+{
+    struct walking *w = aux;
+    struct entry *counted;
+    cg_err e = spill_at(&w->counts, score, &counted, w->eb);
+    if (e) {
+        return e;
+    }
+    counted->count++;
+    return kind == STORE_NODE ? walk_to(w, score) : CG_OK;
 }
 
 static cg_err walk_node(struct walking *w, const struct store_score *score, struct cg_errbuf *eb)
 {
-    struct node_places *nodes = &w->r->nodes;
     struct sum sum;
     struct cg_span bytes;
     struct cg_errbuf why = {0};
@@ -341,39 +367,32 @@ static cg_err walk_node(struct walking *w, const struct store_score *score, stru
     if (e || sum.place.kind != STORE_NODE) {
         return e; /* what is missing is counted by its edges */
     }
-    if (store_get_at(w->r->s, &sum.place, score, &bytes, &why) != CG_OK) {
+    e = store_get_at(w->r->s, &sum.place, score, &bytes, &why);
+    bool lost = e && e != CG_ENOMEM;
+    e = e ? e : node_edges(bytes, walk_edge, w);
+    if (lost || e == CG_EBADFORMAT) {
+        reportf(w->r->report, w->r->aux, "node: %s", lost ? why.text : cg_err_meaning(e));
         return CG_OK;
     }
-    if (!array_room(&nodes->place, &nodes->cap, nodes->count, sizeof *nodes->place)) {
-        return CG_ENOMEM;
-    }
-    nodes->place[nodes->count++] = (struct node_place){
-        .score = *score, .pack = sum.place.pack, .at = sum.place.at, .slot = sum.place.slot};
-    e = node_edges(bytes, walk_to, w);
-    return e == CG_EBADFORMAT ? CG_OK : e;
+    return e;
 }
 
-static cg_err find_nodes(struct repair *r, struct cg_errbuf *eb)
+static cg_err walk_all(struct walking *w, struct cg_errbuf *eb)
 {
-    struct walking w = {.r = r};
+    struct repair *r = w->r;
     cg_err e = r->s->older_state ? find_snapshots(r, eb) : CG_OK;
-    r->nodes.count = 0;
     for (size_t i = 0; i < r->s->state.refs && !e; i++) {
-        e = walk_to(&w, STORE_NODE, &r->s->state.ref[i].score);
+        e = walk_edge(w, STORE_NODE, &r->s->state.ref[i].score);
     }
     for (size_t i = 0; i < r->founds && !e; i++) {
-        e = walk_to(&w, STORE_NODE, &r->found[i].score);
+        e = walk_to(w, &r->found[i].score);
     }
-    while (!e && w.count) {
-        struct store_score score = w.todo[--w.count];
-        tell(r->p, "trees", r->nodes.count, r->nodes.count + w.count + 1);
-        e = walk_node(&w, &score, eb);
+    while (!e && w->count) {
+        struct store_score score = w->todo[--w->count];
+        tell(r->p, "trees", w->nodes, w->nodes + w->count + 1);
+        e = w->nodes++ % RENEW_ENTRIES == 0 ? writer_renew(r->w, eb) : CG_OK;
+        e = e ? e : walk_node(w, &score, eb);
     }
-    if (r->nodes.count) {
-        qsort(r->nodes.place, r->nodes.count, sizeof *r->nodes.place, node_place_cmp);
-    }
-    memtable_fini(&w.seen);
-    cg_free(w.todo);
     return e;
 }
 
@@ -388,28 +407,20 @@ static bool is_found(const struct repair *r, const struct store_score *score)
     return false;
 }
 
-static cg_err counts_of_part(struct repair *r, struct run_cursor *c, const struct part *part,
-                             struct memtable *m, struct run_out *out, struct cg_errbuf *eb)
+static cg_err add_counted(struct repair *r, const struct sum *sum, struct run_out *out,
+                          struct cg_errbuf *eb)
 {
-    uint64_t bad = 0;
-    cg_err e = count_edges(r->s, &r->nodes, part, m, &bad, r->report, r->aux, eb);
-    while (!e && !c->end && part_has(part, &c->now.score)) {
-        struct entry entry = c->now;
-        struct entry *want = memtable_find(m, &entry.score);
-        entry.count = want ? want->count : 0;
-        if (want) {
-            want->count = 0; /* it is there */
-        }
-        e = entry.count || is_found(r, &entry.score) ? run_add(out, &entry, eb) : CG_OK;
-        e = e ? e : cursor_next(r->s, c, eb);
+    struct entry entry;
+    cg_err e = sum_entry(sum, &entry, eb);
+    if (e || sum->place.kind) {
+        bool stays = entry.count || is_found(r, &sum->score);
+        return e || !stays ? e : run_add(out, &entry, eb);
     }
-    for (uint32_t i = 0; i < m->cap && !e; i++) {
-        if (m->used[i] && m->slot[i].count && r->missing.count < PART_ENTRIES) {
-            struct entry *lost = memtable_at(&r->missing, &m->slot[i].score);
-            e = lost ? CG_OK : CG_ENOMEM;
-            if (lost) {
-                lost->kind = m->slot[i].kind;
-            }
+    if (r->missing.count < MISSING_MAX) {
+        struct entry *lost = memtable_at(&r->missing, &sum->score);
+        e = lost ? CG_OK : CG_ENOMEM;
+        if (lost) {
+            lost->count = entry.count;
         }
     }
     return e;
@@ -417,32 +428,18 @@ static cg_err counts_of_part(struct repair *r, struct run_cursor *c, const struc
 
 static cg_err make_counts(struct repair *r, struct cg_errbuf *eb)
 {
-    struct memtable m = {0};
-    struct run_out *out;
-    struct run_cursor c = {.end = true};
+    struct walking w = {.r = r, .counts = {.s = r->s}, .eb = eb};
     struct run_record places = r->run;
-    uint32_t id, parts = parts_of(r->entries);
+    struct run *run = places.entries ? r->s->run[0] : NULL;
     memtable_clear(&r->missing);
-    cg_err e = find_nodes(r, eb);
-    e = e ? e : writer_run_id(r->w, &id, eb);
-    e = e ? e : run_create(r->s, id, RUN_ENTRIES, r->entries, &out, eb);
-    if (e) {
-        return e;
+    cg_err e = walk_all(&w, eb);
+    memtable_fini(&w.seen);
+    cg_free(w.todo);
+    if (run) {
+        run_forget_filter(run); /* from here on it is read in its order */
     }
-    if (places.entries) {
-        run_forget_filter(r->s->run[0]); /* from here on it is read in its order */
-        e = cursor_open(r->s, r->s->run[0], &c, eb);
-    }
-    for (uint32_t i = 0; i < parts && !e; i++) {
-        struct part part = part_at(i, parts);
-        tell(r->p, "counts", i, parts);
-        memtable_clear(&m);
-        e = writer_renew(r->w, eb);
-        e = e ? e : counts_of_part(r, &c, &part, &m, out, eb);
-    }
-    cursor_close(&c);
-    memtable_fini(&m);
-    e = end_run(out, e, &r->run, eb);
+    e = e ? e : merge_to_run(r, &w.counts, run, add_counted, eb);
+    spill_fini(&w.counts);
     if (!e) {
         e = use_run(r, eb);
         if (places.entries) {
@@ -454,20 +451,26 @@ static cg_err make_counts(struct repair *r, struct cg_errbuf *eb)
 
 /* ---- what is missing ---- */
 
+static cg_err fetch(struct repair *r, const struct store_score *score, uint64_t *fetched,
+                    struct cg_errbuf *eb)
+{
+    for (int kind = STORE_DATA; kind <= STORE_NODE; kind++) { /* a score is of one kind */
+        struct cg_errbuf why = {0};
+        struct cg_span bytes;
+        if (store_get(r->copy, kind, score, &bytes, &why) == CG_OK) {
+            *fetched += 1;
+            return writer_append(r->w, kind, bytes.data, bytes.len, score, eb);
+        }
+    }
+    return CG_OK;
+}
+
 static cg_err fetch_missing(struct repair *r, uint64_t *fetched, struct cg_errbuf *eb)
 {
     cg_err e = CG_OK;
     *fetched = 0;
     for (uint32_t i = 0; r->copy && i < r->missing.cap && !e; i++) {
-        const struct entry *lost = &r->missing.slot[i];
-        struct cg_errbuf why = {0};
-        struct cg_span bytes;
-        if (!r->missing.used[i] ||
-            store_get(r->copy, lost->kind, &lost->score, &bytes, &why) != CG_OK) {
-            continue;
-        }
-        e = writer_append(r->w, lost->kind, bytes.data, bytes.len, &lost->score, eb);
-        *fetched += e == CG_OK;
+        e = r->missing.used[i] ? fetch(r, &r->missing.slot[i].score, fetched, eb) : CG_OK;
     }
     r->out->objects_fetched += *fetched;
     return e;
@@ -487,7 +490,7 @@ static cg_err keep_refs(struct repair *r, struct state *next)
             r->out->refs_lost++;
             struct entry *lost = memtable_find(&r->missing, &next->ref[i].score);
             if (lost) {
-                lost->kind = 0; /* nothing leads to it any more */
+                lost->count = 0; /* nothing leads to it any more */
             }
             cg_free(next->ref[i].name);
         } else {
@@ -571,7 +574,7 @@ static cg_err repair_with(struct repair *r, struct cg_errbuf *eb)
     }
     e = state_commit(r->s, repair_edit, r, eb);
     for (uint32_t i = 0; i < r->missing.cap; i++) {
-        r->out->objects_missing += r->missing.used[i] && r->missing.slot[i].kind;
+        r->out->objects_missing += r->missing.used[i] && r->missing.slot[i].count;
     }
     if (!e) {
         r->w->leased = false;
@@ -635,7 +638,6 @@ cg_err store_repair(struct store *s, struct store *copy, const struct store_prog
     }
     memtable_fini(&r.missing);
     cg_free(r.found);
-    cg_free(r.nodes.place);
     cg_free(r.pack);
     cg_free(r.old_run);
     return e;

@@ -410,7 +410,7 @@ struct run_out {
     uint8_t head[RUN_HEAD_BYTES];
     uint64_t *fence;
     size_t fences, fences_cap;
-    uint8_t (*filter)[FILTER_BYTES]; /* beside each fence */
+    uint8_t (*filter)[FILTER_BYTES]; /* beside each fence; NULL: a temporary run has none */
     struct store_score last;
     uint8_t *buf;  /* CURSOR_PAGES pages */
     uint32_t page; /* of buf's first */
@@ -445,9 +445,9 @@ cg_err run_create(struct store *s, uint32_t id, enum run_kind kind, uint64_t ent
     r->buf = cg_zalloc(CURSOR_PAGES * PAGE_BYTES);
     r->fences_cap = pages_of(entries_max);
     r->fence = cg_alloc(r->fences_cap * sizeof *r->fence);
-    r->filter = cg_alloc(r->fences_cap * sizeof *r->filter);
+    r->filter = kind == RUN_TEMPORARY ? NULL : cg_alloc(r->fences_cap * sizeof *r->filter);
     run_path(path, &r->rec);
-    cg_err e = r->aead && r->buf && r->fence && r->filter
+    cg_err e = r->aead && r->buf && r->fence && (r->filter || kind == RUN_TEMPORARY)
                    ? s->io->open(s->io->ctx, path, STORE_IO_CREATE, &r->file)
                    : CG_ENOMEM;
     if (!e) {
@@ -490,10 +490,14 @@ cg_err run_add(struct run_out *r, const struct entry *e, struct cg_errbuf *eb)
             page = 0;
         }
         cg_assert(r->fences < r->fences_cap);
-        memset(r->filter[r->fences], 0, FILTER_BYTES);
+        if (r->filter) {
+            memset(r->filter[r->fences], 0, FILTER_BYTES);
+        }
         r->fence[r->fences++] = prefix(&e->score);
     }
-    filter_add(r->filter[r->fences - 1], &e->score);
+    if (r->filter) {
+        filter_add(r->filter[r->fences - 1], &e->score);
+    }
     entry_put(e, r->buf + (size_t)page * PAGE_BYTES + in_page * ENTRY_BYTES);
     r->last = e->score;
     r->rec.entries++;
@@ -541,7 +545,7 @@ cg_err run_end(struct run_out *r, struct run_record *rec, struct cg_errbuf *eb)
         e = write_fences(r, eb);
     }
     bool lasts = r->rec.kind != RUN_TEMPORARY;
-    if (!e && lasts) {
+    if (!e && r->filter) {
         e = write_filters(r, eb);
     }
     if (!e && lasts) {

@@ -412,6 +412,22 @@ cg_err merge_next(struct merge *m, struct sum *out, entry_fn *each, void *aux,
 uint64_t merge_entries(const struct merge *m); /* at most so many sums come */
 void merge_close(struct merge *m);
 
+/* ---- spill.c ---- */
+
+struct spill {
+    struct store *s;
+    struct memtable m;
+    struct run **run; /* temporary ones */
+    size_t runs, runs_cap;
+};
+/* The entry of that score, empty when it is not in memory: what is added up in a merge may have
+ * others before it. */
+cg_err spill_at(struct spill *p, const struct store_score *score, struct entry **out,
+                struct cg_errbuf *eb);
+/* All of them in the order of scores, beside a run (NULL: none); nothing is added any more. */
+cg_err spill_merge(struct spill *p, struct run *more, struct merge *m, struct cg_errbuf *eb);
+void spill_fini(struct spill *p); /* after merge_close */
+
 /* ---- state.c ---- */
 
 struct pack_record {
@@ -664,14 +680,14 @@ enum {
     PENDING_PACK = UINT32_MAX
 }; /* an entry's pack while its frame is not placed; at is the frame's number */
 
-/* Where a node lies. */
-struct node_place {
+/* ---- closure.c: what is dead ---- */
+
+struct node_place { /* where a node lies */
     struct store_score score;
     uint32_t pack, at;
     uint16_t slot;
 };
-/* ---- closure.c: what is dead ---- */
-
+int node_place_cmp(const void *a, const void *b); /* the order of packs */
 struct closure {
     struct store *s;
     bool condemned_only; /* of these alone something may die */
@@ -721,7 +737,7 @@ cg_err pack_list(const struct store_io *io, uint32_t **ids, size_t *count, struc
 /* Mends a pack by its parity; CG_ENOENT: it has none. */
 cg_err parity_mend(struct store *s, uint32_t pack, bool *mended);
 
-/* ---- survey.c: what packs hold, shared by rewriting, check and repair ---- */
+/* ---- survey.c: what packs hold, for rewriting, check and repair ---- */
 
 struct seen { /* an object in a pack */
     struct store_score score;
@@ -750,30 +766,5 @@ cg_err survey_pack(struct store *s, uint32_t pack, bool data, bool skip, struct 
 /* Sets lives, by the index. */
 cg_err survey_living(struct store *s, uint32_t pack, struct survey *v, struct cg_errbuf *eb);
 void survey_fini(struct survey *v);
-
-/* Scores from first on, so many that their counts fit in memory. The last part has last set. */
-enum { PART_ENTRIES = 190 << 10 };
-struct part {
-    uint32_t from, to; /* first 32 bits of scores, both included */
-};
-uint32_t parts_of(uint64_t entries);
-struct part part_at(uint32_t i, uint32_t parts);
-bool part_has(const struct part *p, const struct store_score *s);
-uint32_t part_of(const struct store_score *s, uint32_t parts);
-
-/* Nodes that live, in the order of packs. */
-struct node_places {
-    struct node_place *place;
-    size_t count, cap;
-};
-int node_place_cmp(const void *a, const void *b);
-/* Every edge of all nodes and references. A node that cannot be read is reported and counted in
- * bad. */
-cg_err each_edge(struct store *s, const struct node_places *nodes, edge_fn *fn, void *arg,
-                 uint64_t *bad, store_report_fn *report, void *aux, struct cg_errbuf *eb);
-/* Those to scores of a part, as counts. */
-cg_err count_edges(struct store *s, const struct node_places *nodes, const struct part *part,
-                   struct memtable *counts, uint64_t *bad, store_report_fn *report, void *aux,
-                   struct cg_errbuf *eb);
 
 #endif
