@@ -79,26 +79,39 @@ static cg_err add_piece(struct store_stream *f, const struct piece *p, struct cg
     return e ? e : list_piece(f, p, eb);
 }
 
-static cg_err put_chunk(struct store_stream *f, size_t len, struct cg_errbuf *eb)
+static cg_err put_chunks(struct store_stream *f, const struct cg_span *chunk, uint32_t count,
+                         struct cg_errbuf *eb)
 {
-    struct piece p = {.len = len};
-    cg_err e = writer_put(f->w, STORE_DATA, f->buf + f->done, len, &p.score, eb);
-    f->done += len;
-    return e ? e : add_piece(f, &p, eb);
+    struct store_score score[SCORES_MAX];
+    cg_err e = CG_OK;
+    scorer_scores(f->w->s->scorer, STORE_DATA, chunk, count, score);
+    for (uint32_t i = 0; i < count && !e; i++) {
+        struct piece p = {.score = score[i], .len = chunk[i].len};
+        e = writer_put_scored(f->w, STORE_DATA, chunk[i].data, chunk[i].len, &score[i], eb);
+        e = e ? e : add_piece(f, &p, eb);
+    }
+    return e;
 }
 
 /* Puts chunks whose end is certain; with last, all. */
 static cg_err cut(struct store_stream *f, bool last, struct cg_errbuf *eb)
 {
+    struct cg_span chunk[SCORES_MAX];
     cg_err e = CG_OK;
-    while (!e && f->have > f->done) {
-        size_t left = f->have - f->done;
-        size_t len = chunker_cut(&f->w->s->chunker, f->buf + f->done, left);
-        if (len == left && !last && len < STORE_CHUNK_BYTES_MAX) {
-            break;
+    uint32_t count;
+    do {
+        for (count = 0; count < SCORES_MAX && f->have > f->done; count++) {
+            uint8_t *data = f->buf + f->done;
+            size_t left = f->have - f->done;
+            size_t len = chunker_cut(&f->w->s->chunker, data, left);
+            if (len == left && !last && len < STORE_CHUNK_BYTES_MAX) {
+                break;
+            }
+            chunk[count] = (struct cg_span){.data = data, .len = (uint32_t)len};
+            f->done += len;
         }
-        e = put_chunk(f, len, eb);
-    }
+        e = put_chunks(f, chunk, count, eb);
+    } while (!e && count == SCORES_MAX);
     return e;
 }
 

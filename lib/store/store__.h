@@ -629,6 +629,9 @@ cg_err writer_open(struct store *s, const char *holder, enum store_level level,
 /* Puts an object unless it is there; *score is set. */
 cg_err writer_put(struct store_writer *w, enum store_object kind, const void *data, size_t len,
                   struct store_score *score, struct cg_errbuf *eb);
+/* The same, its score known. */
+cg_err writer_put_scored(struct store_writer *w, enum store_object kind, const void *data,
+                         size_t len, const struct store_score *score, struct cg_errbuf *eb);
 /* Appends an object without asking whether it is there, for objects that move; edges are not
  * counted. */
 cg_err writer_append(struct store_writer *w, enum store_object kind, const void *data, size_t len,

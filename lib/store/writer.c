@@ -201,8 +201,8 @@ static cg_err count_edge(void *aux, enum store_object kind, const struct store_s
     return writer_edge(aux, child, 1);
 }
 
-cg_err writer_put(struct store_writer *w, enum store_object kind, const void *data, size_t len,
-                  struct store_score *score, struct cg_errbuf *eb)
+cg_err writer_put_scored(struct store_writer *w, enum store_object kind, const void *data,
+                         size_t len, const struct store_score *score, struct cg_errbuf *eb)
 {
     bool has = false;
     if (w->failed) {
@@ -216,7 +216,6 @@ cg_err writer_put(struct store_writer *w, enum store_object kind, const void *da
     if (e) {
         return e;
     }
-    scorer_score(w->s->scorer, kind, data, len, score);
     w->counts.objects++;
     const struct entry *own = memtable_find(&w->mem, score);
     if (own && own->kind) {
@@ -233,6 +232,13 @@ cg_err writer_put(struct store_writer *w, enum store_object kind, const void *da
         cg_assert(e != CG_EBADFORMAT); /* it was encoded here, or read and checked */
     }
     return e;
+}
+
+cg_err writer_put(struct store_writer *w, enum store_object kind, const void *data, size_t len,
+                  struct store_score *score, struct cg_errbuf *eb)
+{
+    scorer_score(w->s->scorer, kind, data, len, score);
+    return writer_put_scored(w, kind, data, len, score, eb);
 }
 
 /* ---- what was gathered becomes durable ---- */
