@@ -422,10 +422,11 @@ bool fdev_store(struct fdev *d, uint64_t nodeid, const void *data, uint32_t len)
     return writev(d->fd, iov, CG_COUNT(iov)) == (ssize_t)h.len;
 }
 
-void fdev_note_store(struct fdev *d, uint64_t nodeid, uint64_t off, const void *data, uint32_t len)
+void fdev_note_store(struct fdev *d, uint64_t nodeid, uint64_t off, const void *data, uint32_t len,
+                     struct ninep_frame *frame)
 {
     if (d->initialised) {
-        notifier_store(d->notifier, nodeid, off, data, len);
+        notifier_store(d->notifier, nodeid, off, data, len, frame);
     }
 }
 

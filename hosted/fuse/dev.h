@@ -12,6 +12,7 @@
 #define COGNU_FUSE_DEV_H
 
 #include "msg.h"
+#include <cognu/ninep.h>
 #include <uv.h>
 
 struct fdev;
@@ -79,7 +80,8 @@ void fdev_note_inode(struct fdev *d, uint64_t nodeid, int64_t off, int64_t len);
 bool fdev_store(struct fdev *d, uint64_t nodeid, const void *data, uint32_t len);
 /* Bytes that the kernel may keep with the file. They never change: when this is done, and whether,
  * does not matter. Copies; never blocks. */
-void fdev_note_store(struct fdev *d, uint64_t nodeid, uint64_t off, const void *data, uint32_t len);
+void fdev_note_store(struct fdev *d, uint64_t nodeid, uint64_t off, const void *data, uint32_t len,
+                     struct ninep_frame *frame);
 /* A fence: true when all notes have been done; false: ops->settled(token) comes later. */
 bool fdev_settled(struct fdev *d, void *token);
 

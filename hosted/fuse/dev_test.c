@@ -255,7 +255,8 @@ static void contents_go_at_once(void **state)
     assert_false(fdev_store(w->dev, 7, "hello", 5));
 }
 
-/* Bytes that the kernel may keep come in order with what it is to forget; they are copies. */
+/* Bytes that the kernel may keep come in order with what it is to forget; their frame is held until
+ * then, and let go on the loop. */
 static void bytes_to_keep(void **state)
 {
     struct world *w = *state;
@@ -263,11 +264,12 @@ static void bytes_to_keep(void **state)
         struct fuse_notify_store_out out;
         char data[5];
     } body;
-    char data[] = "hello";
     struct fuse_notify_inval_inode_out forget;
+    struct ninep_frame *frame = ninep_frame_new(5);
+    memcpy(frame->data, "hello", 5);
     init(w, 45, UINT32_MAX);
-    fdev_note_store(w->dev, 7, 4096, data, 5);
-    memset(data, 'x', 5);
+    fdev_note_store(w->dev, 7, 4096, frame->data, 5, frame);
+    assert_int_equal(frame->refs, 2);
     fdev_note_inode(w->dev, 7, 0, 4096);
     assert_int_equal(hear(w, (uint8_t *)&body, sizeof(body)).error, FUSE_NOTIFY_STORE);
     assert_int_equal(body.out.nodeid, 7);
@@ -275,6 +277,12 @@ static void bytes_to_keep(void **state)
     assert_int_equal(body.out.size, 5);
     assert_memory_equal(body.data, "hello", 5);
     assert_int_equal(hear(w, (uint8_t *)&forget, sizeof(forget)).error, FUSE_NOTIFY_INVAL_INODE);
+    for (int i = 0; i < 100 && frame->refs > 1; i++) {
+        turn(w);
+        usleep(1000);
+    }
+    assert_int_equal(frame->refs, 1);
+    ninep_frame_free(frame);
 }
 
 static void end_answers_what_is_under_way(void **state)

@@ -18,7 +18,8 @@ struct note {
     void *token; /* of a fence */
     struct fuse_notify_inval_inode_out inode;
     struct fuse_notify_store_out store;
-    uint8_t data[]; /* store.size bytes */
+    const void *data;          /* store.size bytes, */
+    struct ninep_frame *frame; /* in this */
 };
 
 struct notifier {
@@ -27,11 +28,11 @@ struct notifier {
     void *ctx;
     uv_thread_t thread;
     uv_poll_t poll; /* of event */
-    int event;      /* there are fences in passed */
+    int event;      /* there are notes in passed */
     uv_mutex_t lock;
     uv_cond_t wake;
     struct cg_list todo;   /* lock */
-    struct cg_list passed; /* lock: fences for the loop */
+    struct cg_list passed; /* lock: fences and frames for the loop */
     uint32_t waiting;      /* lock: notes in todo or being written */
     uint32_t stores;       /* lock: of them with bytes to keep */
     uint32_t lost;         /* lock: notes dropped because NOTES_MAX waited */
@@ -78,6 +79,14 @@ static void own_descriptors(const struct notifier *n)
     close_range(high + 1, ~0U, 0);
 }
 
+static void pass(struct notifier *n, struct note *t)
+{
+    uint64_t one = 1;
+    cg_list_push(&n->passed, &t->link);
+    ssize_t told = write(n->event, &one, sizeof one);
+    cg_assert(told == sizeof one);
+}
+
 static void notifier_main(void *arg)
 {
     struct notifier *n = arg;
@@ -90,23 +99,26 @@ static void notifier_main(void *arg)
         }
         struct note *t = CG_CONTAINER(n->todo.next, struct note, link);
         cg_list_del(&t->link);
-        if (t->kind == NOTE_FENCE) {
-            n->waiting--;
-            cg_list_push(&n->passed, &t->link);
-            uint64_t one = 1;
-            ssize_t told = write(n->event, &one, sizeof one);
-            cg_assert(told == sizeof one);
-            continue;
+        if (t->kind != NOTE_FENCE) {
+            uv_mutex_unlock(&n->lock);
+            write_note(n, t);
+            uv_mutex_lock(&n->lock);
         }
-        uv_mutex_unlock(&n->lock);
-        write_note(n, t);
-        bool store = t->kind == NOTE_STORE;
-        cg_free(t);
-        uv_mutex_lock(&n->lock);
         n->waiting--;
-        n->stores -= store;
+        n->stores -= t->kind == NOTE_STORE;
+        if (t->kind == NOTE_INODE) {
+            cg_free(t);
+        } else {
+            pass(n, t);
+        }
     }
     uv_mutex_unlock(&n->lock);
+}
+
+static void note_free(struct note *t)
+{
+    ninep_frame_free(t->frame);
+    cg_free(t);
 }
 
 static void on_passed(uv_poll_t *poll, int status, int events)
@@ -129,10 +141,13 @@ static void on_passed(uv_poll_t *poll, int status, int events)
     uv_mutex_unlock(&n->lock);
     while (!cg_list_empty(&passed)) {
         struct note *t = CG_CONTAINER(passed.next, struct note, link);
+        bool fence = t->kind == NOTE_FENCE;
         void *token = t->token;
         cg_list_del(&t->link);
-        cg_free(t);
-        n->settled(n->ctx, token);
+        note_free(t);
+        if (fence) {
+            n->settled(n->ctx, token);
+        }
     }
 }
 
@@ -170,7 +185,7 @@ cg_err notifier_new(uv_loop_t *loop, int fd, void (*settled)(void *ctx, void *to
 static void free_notes(struct cg_list *list)
 {
     CG_LIST_EACH (l, list) {
-        cg_free(CG_CONTAINER(l, struct note, link));
+        note_free(CG_CONTAINER(l, struct note, link));
     }
     cg_list_init(list);
 }
@@ -203,6 +218,7 @@ static void push(struct notifier *n, struct note *t)
 {
     uv_mutex_lock(&n->lock);
     n->waiting++;
+    n->stores += t->kind == NOTE_STORE;
     cg_list_push(&n->todo, &t->link);
     uv_cond_signal(&n->wake);
     uv_mutex_unlock(&n->lock);
@@ -236,22 +252,17 @@ void notifier_inode(struct notifier *n, uint64_t nodeid, int64_t off, int64_t le
 }
 
 void notifier_store(struct notifier *n, uint64_t nodeid, uint64_t off, const void *data,
-                    uint32_t len)
+                    uint32_t len, struct ninep_frame *frame)
 {
     uv_mutex_lock(&n->lock);
     bool room = n->stores < NOTIFY_STORES_MAX;
-    n->stores += room;
     uv_mutex_unlock(&n->lock);
-    struct note *t = room ? cg_alloc(sizeof(*t) + len) : NULL;
+    struct note *t = room ? note_new(n, NOTE_STORE) : NULL;
     if (t) {
-        *t = (struct note){.kind = NOTE_STORE,
-                           .store = {.nodeid = nodeid, .offset = off, .size = len}};
-        memcpy(t->data, data, len);
+        t->store = (struct fuse_notify_store_out){.nodeid = nodeid, .offset = off, .size = len};
+        t->data = data;
+        t->frame = ninep_frame_ref(frame);
         push(n, t);
-    } else if (room) {
-        uv_mutex_lock(&n->lock);
-        n->stores--;
-        uv_mutex_unlock(&n->lock);
     }
 }
 

@@ -66,11 +66,11 @@ static void on_invalidate(void *ctx, struct ns_node *node, enum ns_inval what)
 }
 
 static void on_around(void *ctx, struct ns_node *node, uint64_t offset, const void *data,
-                      size_t len)
+                      size_t len, struct ninep_frame *frame)
 {
     struct space *s = ctx;
     if (s->dev) {
-        fdev_note_store(s->dev, ns_node_id(node), offset, data, (uint32_t)len);
+        fdev_note_store(s->dev, ns_node_id(node), offset, data, (uint32_t)len, frame);
     }
 }
 

@@ -46,9 +46,10 @@ struct ns_config {
      * then may the lease be given back. token is the namespace's own. NULL: always done at once. */
     bool (*settled)(void *ctx, void *token);
     /* More of a file than was read of it, the bytes at offset; what they are will never change
-     * (NINEP_ATTRFLAG_FIXED), so the kernel may keep them. May be NULL; must not call into the
-     * namespace. */
-    void (*around)(void *ctx, struct ns_node *node, uint64_t offset, const void *data, size_t len);
+     * (NINEP_ATTRFLAG_FIXED), so the kernel may keep them. They lie in frame, of which who needs
+     * them for longer is one more holder. May be NULL; must not call into the namespace. */
+    void (*around)(void *ctx, struct ns_node *node, uint64_t offset, const void *data, size_t len,
+                   struct ninep_frame *frame);
     void *ctx;
     /* Kept: what a successor needs is in this book under this number (see below). NULL: nothing. */
     struct book *book;

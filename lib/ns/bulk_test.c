@@ -48,6 +48,7 @@ static uint8_t big_flags;              /* attrflags of the file */
 static uint32_t big_block;             /* its blksize */
 static uint32_t big_asked;             /* bytes of the last read */
 static uint32_t big_most = UINT32_MAX; /* that a read gives */
+static uint32_t big_reads;             /* that came */
 
 static void big_attr(bool file, struct ninep_attr *a)
 {
@@ -125,6 +126,7 @@ static void big_request(struct ninep_req *r)
         break;
     default:
         big_asked = r->t.read.count;
+        big_reads++;
         r->r.read.data.len = r->t.read.count < r->data_cap ? r->t.read.count : r->data_cap;
         r->r.read.data.len = r->r.read.data.len < big_most ? r->r.read.data.len : big_most;
         if (r->t.read.offset + r->r.read.data.len >= BIG_BYTES) {
@@ -309,13 +311,14 @@ static void larger_than_a_frame(void **state)
 }
 
 static uint64_t around_at;
-static size_t around_len;
+static size_t around_len, around_all;
 
 static void told_around(struct t_user *u, uint64_t offset, const uint8_t *data, size_t len)
 {
     (void)u;
     around_at = offset;
     around_len = len;
+    around_all += len;
     for (size_t i = 0; i < len; i++) {
         assert_int_equal(data[i], (uint8_t)((offset + i) / PIECE + big_age));
     }
@@ -370,12 +373,60 @@ static void reads_around(void **state)
     big_block = 0;
 }
 
+/* Who has read a sixteenth of such a file so is given more at a time, and does not wait for it. */
+static void reads_around_more(void **state)
+{
+    (void)state;
+    enum { BLOCK = 256 << 10, SPAN = 2 << 20, SHARE = BIG_BYTES / 16 / BLOCK };
+    struct outcome o[2] = {{0}};
+    struct ns_file *f;
+    uint8_t bytes[100];
+    size_t n;
+    big_flags = NINEP_ATTRFLAG_FIXED;
+    big_block = BLOCK;
+    user.around = told_around;
+    t_serve_ops(&world, "alpha!more", &big_ops);
+    assert_int_equal(t_ctl(&user, "mount .!more /more"), CG_OK);
+    assert_int_equal(t_open(&user, "/more/big", NINEP_OPEN_READ, &f, NULL), CG_OK);
+    for (uint64_t i = 1; i < SHARE; i++) { /* in as many spans */
+        little_is(f, i * SPAN, BLOCK, i * SPAN, BLOCK);
+    }
+    uint64_t at = SHARE * (uint64_t)SPAN + 3 * BLOCK + 5000;
+    uint64_t trips = t_round_trips(&user);
+    around_all = big_reads = 0;
+    assert_int_equal(t_pread(&user, f, at, sizeof bytes, bytes, &n), CG_OK);
+    assert_int_equal(bytes[0], (uint8_t)(at / PIECE + big_age));
+    assert_int_equal(t_round_trips(&user), trips + 1);
+    t_run(&world, second_ns);
+    assert_int_equal(around_all, SPAN);
+    uint32_t parts = big_reads; /* the block, and what is before and behind it */
+    assert_true(parts >= 3 && parts <= 4);
+    /* who wants what is under way waits for that, and nothing is asked for twice */
+    at += SPAN;
+    around_all = big_reads = 0;
+    ns_read(user.ns, f, at, sizeof bytes, ended, &o[0]);
+    ns_read(user.ns, f, at - 2 * BLOCK, sizeof bytes, ended, &o[1]);
+    t_run(&world, second_ns);
+    assert_true(o[0].done && o[0].e == CG_OK && o[1].done && o[1].e == CG_OK);
+    assert_int_equal(around_all, SPAN);
+    assert_int_equal(big_reads, parts);
+    /* it may be closed meanwhile */
+    o[0] = (struct outcome){0};
+    ns_read(user.ns, f, at + SPAN, sizeof bytes, ended, &o[0]);
+    ns_close(user.ns, f);
+    t_run(&world, second_ns);
+    assert_true(o[0].done && o[0].e == CG_OK);
+    big_flags = 0;
+    big_block = 0;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(reads_ahead, setup, teardown),
         cmocka_unit_test_setup_teardown(larger_than_a_frame, setup, teardown),
         cmocka_unit_test_setup_teardown(reads_around, setup, teardown),
+        cmocka_unit_test_setup_teardown(reads_around_more, setup, teardown),
         cmocka_unit_test_setup_teardown(not_cached, setup, teardown),
         cmocka_unit_test_setup_teardown(streams_have_no_deadline, setup, teardown),
     };

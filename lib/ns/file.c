@@ -23,6 +23,7 @@ struct ns_file *ns__file_new(struct ns_node *n, struct ns__obj *o, uint32_t flag
     cg_list_init(&f->of);
     cg_list_init(&f->waiters);
     cg_list_init(&f->blocks);
+    cg_list_init(&f->beside);
     cg_map_init(&f->seen, 2 * sizeof(uint64_t));
     ns_node_ref(n);
     f->node = n;

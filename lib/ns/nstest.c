@@ -188,10 +188,13 @@ static void on_invalidate(void *ctx, struct ns_node *n, enum ns_inval what)
     }
 }
 
-static void on_around(void *ctx, struct ns_node *n, uint64_t offset, const void *data, size_t len)
+static void on_around(void *ctx, struct ns_node *n, uint64_t offset, const void *data, size_t len,
+                      struct ninep_frame *frame)
 {
     struct t_user *u = ctx;
+    const uint8_t *bytes = data;
     (void)n;
+    cg_assert(bytes >= frame->data && bytes + len <= frame->data + frame->len);
     if (u->around) {
         u->around(u, offset, data, len);
     }

@@ -7,7 +7,10 @@
  *
  * Read-around. Who reads a little here and a little there of a file that never changes gets what he
  * asked for out of the whole block of blksize bytes, which is what the server works in: it has to
- * unpack that much anyway. The kernel side is given all of it (config.around).
+ * unpack that much anyway. The kernel side is given all of it (config.around). Who has read a share
+ * of the file so will want the rest, too: from then on NS_AROUND bytes around are asked for, the
+ * block that he waits for first. The others come while he goes on; a read of what is under way
+ * waits for it.
  */
 #include "internal.h"
 
@@ -37,6 +40,11 @@ void ns__ahead_drop(struct ns_file *f)
             b->stale = true;
         }
     }
+    CG_LIST_EACH (it, &f->beside) { /* beside_came frees it */
+        struct ns__block *b = CG_CONTAINER(it, struct ns__block, link);
+        cg_list_del(&b->link);
+        b->stale = true;
+    }
     f->window = 0;
 }
 
@@ -55,27 +63,32 @@ static void block_came(struct ns__call *c, cg_err e, const union ninep_rmsg *r)
     ns__wake(&f->waiters);
 }
 
-static bool block_add(struct ns__flight *fl, struct ns_file *f, uint32_t want)
+/* Asks for one block, which goes into a list of f's. */
+static bool block_add(struct ns_op *op, struct ns_file *f, struct cg_list *list, uint64_t offset,
+                      uint32_t want, ns__reply *reply)
 {
     struct ns *ns = f->node->ns;
+    struct ns__flight fl; /* each alone: they need no order */
     struct ns__block *b = cg_zalloc(sizeof *b);
     struct ns__call *c;
-    union ninep_tmsg *m = b ? ns__flight_add(fl, NINEP_TREAD, f->obj, NULL, block_came, &c) : NULL;
+    ns__flight_init(&fl, op, f->obj->tree);
+    union ninep_tmsg *m = b ? ns__flight_add(&fl, NINEP_TREAD, f->obj, NULL, reply, &c) : NULL;
     if (!m) {
         cg_free(b);
+        op->err = CG_OK; /* read without */
         return false;
     }
-    b->offset = f->ahead_next;
+    b->offset = offset;
     b->want = want;
     ns->ahead_bytes += want;
-    cg_list_push(&f->blocks, &b->link);
+    cg_list_push(list, &b->link);
     f->refs++;
     c->file = f;
     c->block = b;
     m->read.fid = f->fid;
-    m->read.offset = b->offset;
+    m->read.offset = offset;
     m->read.count = want;
-    f->ahead_next += want;
+    ns__flight_send(&fl);
     return true;
 }
 
@@ -119,13 +132,11 @@ static void ahead_fill(struct ns_op *op, struct ns_file *f, uint64_t offset, uin
     }
     while (f->ahead_next < size && f->ahead_next + step <= offset + f->window + op->count &&
            op->ns->ahead_bytes + step <= NS_AHEAD_ALL) {
-        struct ns__flight fl; /* each alone: they need no order */
-        ns__flight_init(&fl, op, f->obj->tree);
-        if (!block_add(&fl, f, block_len(f, op, step))) {
-            op->err = CG_OK; /* read without */
+        uint32_t want = block_len(f, op, step);
+        if (!block_add(op, f, &f->blocks, f->ahead_next, want, block_came)) {
             return;
         }
-        ns__flight_send(&fl);
+        f->ahead_next += want;
     }
 }
 
@@ -268,6 +279,84 @@ static uint32_t block_around(const struct ns_op *op, const struct ns_file *f, ui
     return op->offset + op->count <= *from + block ? block : 0;
 }
 
+/* It is given out while it is in the list: to the kernel side, and to who waits for it. */
+static void beside_came(struct ns__call *c, cg_err e, const union ninep_rmsg *r)
+{
+    struct ns__block *b = c->block;
+    struct ns_file *f = c->file;
+    struct ns *ns = f->node->ns;
+    c->block = NULL;
+    if (e || b->stale || r->read.data.len > b->want) {
+        cg_list_del(&b->link);
+    } else {
+        b->frame = ninep_client_keep_frame(c->tree->client);
+        b->data = r->read.data.data;
+        b->got = r->read.data.len;
+        ns->config.around(ns->config.ctx, f->node, b->offset, b->data, b->got, b->frame);
+    }
+    ns__wake(&f->waiters);
+    ns__block_free(ns, b);
+}
+
+static struct ns__block *beside_at(struct ns_file *f, uint64_t offset)
+{
+    CG_LIST_EACH (it, &f->beside) {
+        struct ns__block *b = CG_CONTAINER(it, struct ns__block, link);
+        if (b->offset <= offset && offset < b->offset + b->want) {
+            return b;
+        }
+    }
+    return NULL;
+}
+
+/* A part of the file from at to end, in pieces of whole blocks. */
+static void ask_part(struct ns_op *op, struct ns_file *f, uint64_t at, uint64_t end, uint32_t block)
+{
+    uint32_t room = most(f->obj->tree) - most(f->obj->tree) % block;
+    uint64_t size = f->obj->attr.size;
+    for (end = end < size ? end : size; at < end; at += room) {
+        uint32_t len = end - at < room ? (uint32_t)(end - at) : room;
+        if (op->ns->ahead_bytes + len > NS_AHEAD_ALL || beside_at(f, at) ||
+            !block_add(op, f, &f->beside, at, len, beside_came)) {
+            return;
+        }
+        f->around_bytes += len;
+    }
+}
+
+/* What is around the block at from, for who reads all over the file. */
+static void ask_beside(struct ns_op *op, struct ns_file *f, uint64_t from, uint32_t block)
+{
+    uint32_t span = block < NS_AROUND ? NS_AROUND - NS_AROUND % block : block;
+    uint64_t first = from - from % span;
+    f->around_bytes += block;
+    if (f->around_bytes >= f->obj->attr.size / NS_AROUND_SHARE && f->state == NS__OPEN &&
+        f->session == f->obj->tree->session) {
+        ask_part(op, f, first, from, block);
+        ask_part(op, f, from + block, first + span, block);
+    }
+}
+
+/* false: what op wants is not on its way. */
+static bool read_beside(struct ns_op *op, struct ns_file *f)
+{
+    struct ns__block *b = op->length == 0 ? beside_at(f, op->offset) : NULL;
+    if (!b || op->offset + op->count > b->offset + b->want) {
+        return false;
+    }
+    if (!b->frame) {
+        ns__op_park(op, &f->waiters);
+        return true;
+    }
+    uint32_t at = (uint32_t)(op->offset - b->offset);
+    uint32_t there = b->got > at ? b->got - at : 0;
+    if (there < op->count && b->offset + b->got < f->obj->attr.size) {
+        return false; /* the server gives less at a time */
+    }
+    ns__finish_data(op, b->data + at, there < op->count ? there : op->count);
+    return true;
+}
+
 static void around_came(struct ns__call *c, cg_err e, const union ninep_rmsg *r)
 {
     struct ns_op *op = c->op;
@@ -282,8 +371,10 @@ static void around_came(struct ns__call *c, cg_err e, const union ninep_rmsg *r)
         return;
     }
     uint32_t there = all.len - at < op->count ? all.len - at : op->count;
-    op->ns->config.around(op->ns->config.ctx, op->file->node, c->offset, all.data, all.len);
+    struct ninep_frame *frame = ninep_client_keep_frame(c->tree->client);
+    op->ns->config.around(op->ns->config.ctx, op->file->node, c->offset, all.data, all.len, frame);
     ns__finish_data(op, all.data + at, there);
+    ninep_frame_free(frame);
 }
 
 static void read_plain(struct ns_op *op, struct ns_file *f)
@@ -309,14 +400,18 @@ static void read_plain(struct ns_op *op, struct ns_file *f)
     m->read.fid = f->fid;
     m->read.offset = op->offset + op->length;
     m->read.count = c->len = left < room ? left : room;
-    uint32_t block = block_around(op, f, &c->offset);
+    uint64_t from = 0;
+    uint32_t block = block_around(op, f, &from);
     if (block) {
         c->reply = around_came;
-        m->read.offset = c->offset;
+        m->read.offset = c->offset = from;
         m->read.count = c->len = block;
     }
     f->seq_next = op->offset + op->count;
     ns__flight_send(&fl);
+    if (block) {
+        ask_beside(op, f, from, block);
+    }
     if (small) {
         ns__contents_ahead(op, f->obj);
     }
@@ -361,6 +456,9 @@ static void read_step(struct ns_op *op)
             return;
         }
         uint64_t left = o->attr.size - op->offset;
+        if (read_beside(op, f)) {
+            return;
+        }
         if (read_ahead(op, f, left < op->count ? (uint32_t)left : op->count)) {
             return;
         }
