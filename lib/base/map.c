@@ -8,7 +8,8 @@
 enum { CAP_MIN = 16 };
 
 struct cg_map__slot {
-    void *value; /* NULL: free, or removed when tomb */
+    void *value;  /* NULL: free, or removed when tomb */
+    uint32_t tag; /* of its key: the low half of the hash */
     bool tomb;
     uint8_t key[CG_MAP_KEY_BYTES_MAX];
 };
@@ -32,7 +33,7 @@ static void sip_round(uint64_t v[4])
     v[2] = rotl(v[2], 32);
 }
 
-static uint64_t hash(const struct cg_map *m, const uint8_t *key)
+static uint32_t hash(const struct cg_map *m, const uint8_t *key)
 {
     uint64_t k0 = m->seed, k1 = ~m->seed;
     uint64_t v[4] = {k0 ^ 0x736f6d6570736575, k1 ^ 0x646f72616e646f6d, k0 ^ 0x6c7967656e657261,
@@ -49,20 +50,21 @@ static uint64_t hash(const struct cg_map *m, const uint8_t *key)
     for (int i = 0; i < 3; i++) {
         sip_round(v);
     }
-    return v[0] ^ v[1] ^ v[2] ^ v[3];
+    return (uint32_t)(v[0] ^ v[1] ^ v[2] ^ v[3]);
 }
 
 /* The slot that holds key, or the one where it would go (a tomb is reused); NULL only when there is
  * no table. */
-static struct cg_map__slot *find(const struct cg_map *m, const void *key, bool for_insert)
+static struct cg_map__slot *find(const struct cg_map *m, const void *key, uint32_t tag,
+                                 bool for_insert)
 {
     if (m->cap == 0) {
         return NULL;
     }
     struct cg_map__slot *tomb = NULL;
-    for (uint32_t i = (uint32_t)hash(m, key) & (m->cap - 1);; i = (i + 1) & (m->cap - 1)) {
+    for (uint32_t i = tag & (m->cap - 1);; i = (i + 1) & (m->cap - 1)) {
         struct cg_map__slot *s = &m->slots[i];
-        if (s->value && memcmp(s->key, key, m->key_bytes) == 0) {
+        if (s->value && s->tag == tag && memcmp(s->key, key, m->key_bytes) == 0) {
             return s;
         }
         if (!s->value && s->tomb && !tomb) {
@@ -90,7 +92,7 @@ static cg_err grow(struct cg_map *m)
     m->used = m->live;
     for (uint32_t i = 0; i < old.cap; i++) {
         if (old.slots[i].value) {
-            *find(m, old.slots[i].key, true) = old.slots[i];
+            *find(m, old.slots[i].key, old.slots[i].tag, true) = old.slots[i];
         }
     }
     cg_free(old.slots);
@@ -112,7 +114,7 @@ void cg_map_fini(struct cg_map *m)
 
 void *cg_map_get(const struct cg_map *m, const void *key)
 {
-    struct cg_map__slot *s = find(m, key, false);
+    struct cg_map__slot *s = find(m, key, hash(m, key), false);
     return s ? s->value : NULL;
 }
 
@@ -125,20 +127,36 @@ cg_err cg_map_put(struct cg_map *m, const void *key, void *value)
             return e;
         }
     }
-    struct cg_map__slot *s = find(m, key, true);
+    uint32_t tag = hash(m, key);
+    struct cg_map__slot *s = find(m, key, tag, true);
     if (!s->value) {
         m->live++;
         m->used += !s->tomb;
         memcpy(s->key, key, m->key_bytes);
+        s->tag = tag;
         s->tomb = false;
     }
     s->value = value;
     return CG_OK;
 }
 
+/* Nothing is looked for behind a tomb that a free slot follows: it, and those before, are free. */
+static void bury(struct cg_map *m, struct cg_map__slot *s)
+{
+    uint32_t mask = m->cap - 1, i = (uint32_t)(s - m->slots);
+    const struct cg_map__slot *next = &m->slots[(i + 1) & mask];
+    if (next->value || next->tomb) {
+        return;
+    }
+    for (; !m->slots[i].value && m->slots[i].tomb; i = (i - 1) & mask) {
+        m->slots[i].tomb = false;
+        m->used--;
+    }
+}
+
 void *cg_map_del(struct cg_map *m, const void *key)
 {
-    struct cg_map__slot *s = find(m, key, false);
+    struct cg_map__slot *s = find(m, key, hash(m, key), false);
     if (!s || !s->value) {
         return NULL;
     }
@@ -146,6 +164,7 @@ void *cg_map_del(struct cg_map *m, const void *key)
     s->value = NULL;
     s->tomb = true;
     m->live--;
+    bury(m, s);
     return value;
 }
 

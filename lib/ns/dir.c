@@ -184,7 +184,7 @@ static void next_page(struct ns_op *op, struct ns__obj *dir)
         return;
     }
     ns__await(c, op);
-    bool with = op->count < NS_PAGES_INLINE;
+    bool with = ns__wide(dir->tree) && op->count < NS_PAGES_INLINE; /* else: contents_ahead */
     m->readdir.fid = fid;
     m->readdir.cookie = c->offset = op->cookie;
     c->len = with;
