@@ -46,8 +46,8 @@ enum {
     NS_AHEAD_MIN = 2 << 20,   /* window at its start */
     NS_AHEAD_MAX = 8 << 20,   /* and at its widest: 1 Gbit/s times 60 ms */
     NS_AHEAD_ALL = 64 << 20,  /* of all handles together */
-    NS_AROUND = 2 << 20,      /* read around by who has read so */
-    NS_AROUND_SHARE = 16,     /* one part in so many of the file */
+    NS_AROUND = 4 << 20,      /* read around by who has read so */
+    NS_AROUND_SHARE = 32,     /* one part in so many of the file */
     NS_RETRIES_MAX = 3,       /* of one operation, for lost sessions and broken leases */
     NS_DEPTH_MAX = 256,       /* elements of a path */
     NS_PATH_BYTES_MAX = 4096,

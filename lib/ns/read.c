@@ -10,7 +10,7 @@
  * unpack that much anyway. The kernel side is given all of it (config.around). Who has read a share
  * of the file so will want the rest, too: from then on NS_AROUND bytes around are asked for, the
  * block that he waits for first. The others come while he goes on; a read of what is under way
- * waits for it.
+ * waits for it. Who was given the file twice over is not helped by it: the kernel does not keep it.
  */
 #include "internal.h"
 
@@ -329,9 +329,9 @@ static void ask_beside(struct ns_op *op, struct ns_file *f, uint64_t from, uint3
 {
     uint32_t span = block < NS_AROUND ? NS_AROUND - NS_AROUND % block : block;
     uint64_t first = from - from % span;
-    f->around_bytes += block;
-    if (f->around_bytes >= f->obj->attr.size / NS_AROUND_SHARE && f->state == NS__OPEN &&
-        f->session == f->obj->tree->session) {
+    uint64_t size = f->obj->attr.size, had = f->around_bytes += block;
+    bool many = had >= size / NS_AROUND_SHARE && had / 2 < size;
+    if (many && f->state == NS__OPEN && f->session == f->obj->tree->session) {
         ask_part(op, f, first, from, block);
         ask_part(op, f, from + block, first + span, block);
     }
