@@ -44,17 +44,35 @@ static void put_name(struct cg_buf *b, struct cg_span name)
     cg_put_bytes(b, name.data, name.len);
 }
 
-cg_err act_tx_know(struct active *t, const struct active_node *n)
+static bool is_known(const struct active *t, const struct active_node *n)
 {
-    if (n == t->root || n == t->orphans || n->known == t->gen || !n->names) {
-        return CG_OK;
-    }
-    cg_err e = act_tx_know(t, n->names->dir); /* as deep as the tree */
+    return n == t->root || n == t->orphans || n->known == t->gen || !n->names;
+}
+
+static cg_err know(struct active *t, const struct active_node *n)
+{
     RECORD(b, KNOW);
     cg_put_u64(&b, n->ino);
     cg_put_u64(&b, n->names->dir->ino);
     put_name(&b, act_name_span(n->names));
-    return e ? e : add(t, &b);
+    return add(t, &b);
+}
+
+/* From the top down; the way is as long as the tree is deep, so it is not on the stack. */
+cg_err act_tx_know(struct active *t, const struct active_node *n)
+{
+    struct cg_str way = {0};
+    cg_err e = CG_OK;
+    for (; !e && !is_known(t, n); n = n->names->dir) {
+        e = cg_str_add(&way, &n, sizeof n);
+    }
+    while (!e && way.len) {
+        way.len -= sizeof n;
+        memcpy(&n, way.data + way.len, sizeof n);
+        e = know(t, n);
+    }
+    cg_str_fini(&way);
+    return e;
 }
 
 cg_err act_tx_make(struct active *t, uint64_t ino, const struct active_make *m, int64_t now)
@@ -237,8 +255,12 @@ static bool may_lead(const struct active *t, const struct active_node *dir,
     if (dir == t->orphans) {
         return n->kind == STORE_FILE;
     }
-    return !act_node_is_dir(n) ||
-           (n != t->root && n != t->orphans && !n->names && !act_name_is_in(dir, n));
+    if (!act_node_is_dir(n)) {
+        return true;
+    }
+    bool holds = n->child || n->based; /* a new one does not: no need to go up from dir */
+    return n != t->root && n != t->orphans && !n->names && n != dir &&
+           !(holds && act_name_is_in(dir, n));
 }
 
 static cg_err apply_name(struct active *t, struct cg_buf *b)

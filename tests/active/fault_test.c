@@ -321,10 +321,22 @@ static struct active_node *make_chain(struct world *w, int depth, const char *na
     return at;
 }
 
+/* Held; so many directories down. */
+static struct active_node *go_down(struct world *w, int depth, const char *name)
+{
+    struct active_node *at = active_get(active_root(w->t)), *next;
+    for (int i = 0; i < depth; i++) {
+        assert_int_equal(active_lookup(w->t, at, cg_span_of(name), &next, NULL), CG_OK);
+        active_put(w->t, at);
+        at = next;
+    }
+    return at;
+}
+
 static void deep_trees(void **state)
 {
     (void)state;
-    enum { DEEP = 60000, LONG = 1200 }; /* DEEP: more than a stack of 8 MiB takes */
+    enum { DEEP = 60000, LOGGED = 10000, LONG = 1200 }; /* DEEP: more than a stack takes */
     char name[STORE_NAME_BYTES_MAX + 1];
     struct world w;
     struct active_node *at, *n;
@@ -335,6 +347,13 @@ static void deep_trees(void **state)
     at = make_chain(&w, DEEP, "d");
     assert_int_equal(active_create(w.t, at, cg_span_of("f"), &m, false, &n, NULL), CG_OK);
     assert_int_equal(active_link(w.t, n, active_root(w.t), cg_span_of("top"), NULL), CG_OK);
+    active_put(w.t, n);
+    assert_int_equal(active_commit(w.t, NULL, NULL), CG_OK);
+    assert_int_equal(active_create(w.t, at, cg_span_of("g"), &m, false, &n, NULL),
+                     CG_ENAMETOOLONG); /* as below */
+    active_put(w.t, at);
+    at = go_down(&w, LOGGED, "d");
+    assert_int_equal(active_create(w.t, at, cg_span_of("g"), &m, false, &n, NULL), CG_OK);
     active_put(w.t, n);
     active_put(w.t, at);
     assert_int_equal(active_commit(w.t, NULL, NULL), CG_OK);
