@@ -33,6 +33,7 @@ struct ahead {
     uint32_t pack, next; /* what is followed, and the place of the frame to load next; 0: nothing */
     uint8_t kind;        /* of its frames; others are passed over */
     uint64_t want;       /* bytes of objects from next on; AHEAD_ALL: he reads on */
+    uint32_t own;        /* the place of a frame that the reader loads himself; 0: of none */
     uint32_t others;     /* turns of others since a frame was taken */
     struct slot slot[AHEAD_FRAMES];
     uint64_t taken; /* frames that were there, or under way, when they were asked for */
@@ -104,8 +105,8 @@ static void take_off(uint64_t *want, uint64_t bytes)
 
 /* ---- the thread ---- */
 
-/* The head of the first frame of that kind from *at on. */
-static cg_err find_frame(struct ahead *a, uint8_t kind, uint32_t *at)
+/* The first frame of that kind from *at on, but for the reader's own. */
+static cg_err find_frame(struct ahead *a, uint8_t kind, uint32_t own, uint32_t *at)
 {
     const struct store_io *io = a->s->io;
     uint8_t bytes[FRAME_HEAD_BYTES];
@@ -116,36 +117,40 @@ static cg_err find_frame(struct ahead *a, uint8_t kind, uint32_t *at)
         if (e || got < sizeof bytes || frame_head_decode(bytes, &h)) {
             return e ? e : CG_ENOENT; /* the end, or damage: the reader will find it */
         }
-        if (h.kind == kind) {
+        if (h.kind == kind && *at != own) {
             return CG_OK;
         }
         *at += frame_head_total(&h); /* at least the head: this ends with the pack */
     }
 }
 
-static cg_err load_frame(struct ahead *a, uint32_t pack, uint8_t kind, uint64_t want, uint32_t *at,
-                         struct frame_in *f)
+struct job { /* what it was when it began */
+    uint32_t pack, own;
+    uint8_t kind;
+    uint64_t want;
+};
+
+static cg_err load_frame(struct ahead *a, const struct job *j, uint32_t *at, struct frame_in *f)
 {
     cg_err e = CG_OK;
-    if (!a->in.file || a->in.id != pack) {
+    if (!a->in.file || a->in.id != j->pack) {
         pack_close(a->s->io, &a->in);
-        e = pack_open(a->s, pack, &a->in, NULL);
+        e = pack_open(a->s, j->pack, &a->in, NULL);
     }
-    e = e ? e : find_frame(a, kind, at);
+    e = e ? e : find_frame(a, j->kind, j->own, at);
     e = e ? e : pack_load(a->s->io, &a->in, &a->load, *at, true, f, NULL);
-    return e || frame_check_first(f, frame_objects_in(f, want), a->scorer) ? e : CG_EIO;
+    return e || frame_check_first(f, frame_objects_in(f, j->want), a->scorer) ? e : CG_EIO;
 }
 
 static void work_on(struct ahead *a, struct slot *s)
 {
-    uint32_t pack = a->pack, at = a->next;
-    uint8_t kind = a->kind;
-    uint64_t want = a->want;
+    const struct job j = {.pack = a->pack, .own = a->own, .kind = a->kind, .want = a->want};
+    uint32_t at = a->next;
     s->state = SLOT_LOADING;
     s->stale = false;
     s->at = at;
     pthread_mutex_unlock(&a->lock);
-    cg_err e = load_frame(a, pack, kind, want, &at, &s->in);
+    cg_err e = load_frame(a, &j, &at, &s->in);
     pthread_mutex_lock(&a->lock);
     if (!s->stale) {
         a->next = e ? 0 : s->in.next;
@@ -235,6 +240,8 @@ bool ahead_take(struct ahead *a, uint32_t pack, uint32_t at, struct frame_in *ou
         s->state = SLOT_FREE;
         a->taken++;
         pthread_cond_signal(&a->work);
+    } else if (pack == a->pack) {
+        a->own = at;
     }
     pthread_mutex_unlock(&a->lock);
     return s != NULL;

@@ -137,6 +137,34 @@ static void reads_in_order(void **state)
     store_close(s);
 }
 
+/* Who goes back through a file, and asks for much at a time: what is behind the frame that a part
+ * of it is in comes from the thread. */
+static void much_at_a_time(void **state)
+{
+    (void)state;
+    enum { MUCH = 3 << 19, PLACES = FILE_BYTES / MUCH, TRIES = 3000 };
+    struct store *s = open_ahead();
+    struct cg_str keep = {0};
+    struct cg_errbuf eb = {0};
+    struct store_entry f;
+    uint8_t *much = malloc(MUCH);
+    int tries = 0;
+    assert_non_null(much);
+    find(s, "b", &f, &keep);
+    for (; tries < TRIES && ahead_taken(s->ahead) == 0; tries++) {
+        uint64_t at = (uint64_t)(PLACES - 1 - tries % PLACES) * MUCH;
+        size_t n;
+        assert_int_equal(store_read(s, &f, at, much, MUCH, &n, &eb), CG_OK);
+        assert_int_equal(n, MUCH);
+        assert_memory_equal(much, contents[1] + at, n);
+    }
+    printf("%llu frames in %d reads\n", (unsigned long long)ahead_taken(s->ahead), tries);
+    assert_true(tries < TRIES);
+    free(much);
+    cg_str_fini(&keep);
+    store_close(s);
+}
+
 /* Two that take turns, each in order, and each now and then somewhere else. */
 static void two_readers(void **state)
 {
@@ -259,6 +287,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reads_in_order),
+        cmocka_unit_test(much_at_a_time),
         cmocka_unit_test(two_readers),
         cmocka_unit_test(closed_while_it_loads),
         cmocka_unit_test(damage_is_told_where_it_is),
