@@ -56,6 +56,21 @@ class Mount:
         self.server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         wait_for(lambda: os.path.ismount(self.mnt))
 
+    def cpu(self):
+        """CPU seconds of the processes that serve, so far: they say more than the time where others use the processors, too."""
+        total = 0
+        for pid in [p for p in os.listdir("/proc") if p.isdigit()] if self.server else []:
+            try:
+                with open(f"/proc/{pid}/stat", encoding="utf-8") as f:
+                    parent = int(f.read().rpartition(")")[2].split()[1])
+                if self.server.pid in (parent, int(pid)):
+                    for thread in os.listdir(f"/proc/{pid}/task"):
+                        with open(f"/proc/{pid}/task/{thread}/schedstat", encoding="ascii") as f:
+                            total += int(f.read().split()[0])
+            except OSError:
+                continue  # it has just ended
+        return total / 1e9
+
     def close(self):
         if os.path.ismount(self.mnt):
             subprocess.run(["umount", "-l", self.mnt], check=False)
@@ -189,7 +204,7 @@ def make_tree(top):
     return tree, archive
 
 
-def main(top, build, pairs, peers):
+def main(top, build, pairs, peers, rows):
     if os.geteuid() or not os.access("/dev/fuse", os.W_OK) or not all(map(shutil.which, TOOLS)):
         print("bench-store: --mount needs root, /dev/fuse and " + ", ".join(TOOLS))
         return 77
@@ -200,30 +215,34 @@ def main(top, build, pairs, peers):
     else:
         print("no btrfs, or no loop device: it is left out")
     mounts = [m for m in mounts if m.name == "store" or not peers or m.name in peers]
-    found = {}
+    found, spent = {}, {}
     try:
         for m in mounts:
             m.fill(tree)
         for _ in range(pairs):
-            for name, _, writes, _, figure in FIGURES:
+            for name, _, writes, _, figure in [f for f in FIGURES if not rows or f[0] in rows]:
                 for m in mounts:
                     m.mount()
                     cool()
                     folder = m.writes if writes else m.reads
                     if folder:
+                        before = m.cpu()
                         found.setdefault((name, m.name), []).append(figure(folder, archive))
+                        spent.setdefault((name, m.name), []).append(m.cpu() - before)
                     m.unmount()
     finally:
         for m in mounts:
             m.close()
-    return report(found, [m.name for m in mounts[1:]], build)
+    for (name, peer), seconds_of in spent.items():
+        print(f"# {name}: {statistics.median(seconds_of):.3f} s of CPU in the processes of {peer}")
+    return report(found, [m.name for m in mounts[1:]], build, rows)
 
 
-def report(found, peers, build):
+def report(found, peers, build, rows):
     met = targets = 0
     os.makedirs(os.path.join(build, "bench"), exist_ok=True)
     with open(os.path.join(build, "bench", "store_mount.tsv"), "w", encoding="ascii") as out:
-        for name, unit, _, more, _ in FIGURES:
+        for name, unit, _, more, _ in [f for f in FIGURES if not rows or f[0] in rows]:
             if (name, "store") not in found:
                 print(f"# {name}: the mount cannot be written to")
                 continue
