@@ -91,7 +91,8 @@ static void unbind_role(uint32_t t, uint32_t role)
     requires role == ROLE_NOTIFICATION ==> n_thread[s_object[s]] == NIL && t_notification[t] == NIL;
     SLOT_FIELDS(assigns)
     BOUND_FIELDS(assigns)
-    WHOLE(ensures, NIL) */
+    WHOLE(ensures, NIL)
+    ensures s_type[THREAD_SLOT(t, role)] == role_type[role]; */
 static void bind_role(uint32_t t, uint32_t role, uint32_t s)
 {
     uint32_t hidden = THREAD_SLOT(t, role);
@@ -117,7 +118,9 @@ static void bind_role(uint32_t t, uint32_t role, uint32_t s)
     SLOT_FIELDS(assigns)
     BOUND_FIELDS(assigns)
     WHOLE(ensures, NIL)
-    ensures \result < ERRORS; */
+    ensures \result < ERRORS;
+    ensures \result == 0 ==> s_type[THREAD_SLOT(t, \old(d_word[0]))] ==
+        (\old(d_slot[1]) == NIL ? 0 : role_type[\old(d_word[0])]); */
 static uint32_t decode_bind(uint32_t t)
 {
     uint32_t role = (uint32_t)d_word[A_ROLE - 1];

@@ -35,12 +35,17 @@ uint32_t fault_note(uint32_t t, uint64_t vector, uint64_t code, uint64_t address
     ensures t_fault[t] == fault; */
 void fault_tell(uint32_t t, uint32_t fault);
 
+/* For contracts: t has a handler for the end of its time. */
+#define HAS_TIMEOUT(t) (s_type[THREAD_SLOT(t, ROLE_TIMEOUT)] == OBJ_ENDPOINT)
+
 /* t runs on time that was lent, and that is used up: tells its handler, if it has one. */
 /*@ RUNNING(requires) MESSAGES(requires)
     requires FAULTS_NOW(t) && is_context(t_context[t]);
     MEET_FIELDS(assigns)
     assigns t_fault[t], t_badge[t], t_rights[t];
-    RUNNING(ensures) MESSAGES(ensures) */
+    RUNNING(ensures) MESSAGES(ensures)
+    ensures \old(HAS_TIMEOUT(t)) ==> t_state[t] != THREAD_READY && t_fault[t] == FAULT_TIME;
+    ensures !\old(HAS_TIMEOUT(t)) ==> t_state[t] == THREAD_READY; */
 void fault_time(uint32_t t);
 
 /* What from, which is about a fault, has to tell goes to to. */

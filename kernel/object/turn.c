@@ -96,7 +96,11 @@ static void go_behind(void)
     ensures messages;
     ensures GOES_ON && (current == NIL || current == \old(current));
     ensures current == NIL <==> \old(c_time0[t_context[current]]) > now ||
-        (turn_over && \old(t_context[current]) == running); */
+        (turn_over && \old(t_context[current]) == running);
+    ensures \let t = \old(current); t_state[t] != THREAD_READY <==>
+        \old(c_time0[t_context[current]] > now && c_top[t_context[current]] != NIL &&
+             HAS_TIMEOUT(current));
+    ensures \let t = \old(current); t_state[t] != THREAD_READY ==> t_fault[t] == FAULT_TIME; */
 static void end_turn(void)
 {
     uint32_t t = current;

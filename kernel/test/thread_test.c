@@ -264,8 +264,11 @@ static void end_of_lent_time_is_told(void)
     CHECK(current == T(0));
     world_syscall(SYS_CALL, W_BADGED(0), 0, 7, 0, NULL);
     CHECK(current == T(1));
+    t_reg[T(1) * T_REGS + 23] = 9; /* the code of an earlier fault */
     world_time(200000);
     CHECK(current == T(2) && TAG_LABEL(world_reg(2, R_TAG)) == LABEL_FAULT + FAULT_TIME);
+    CHECK(world_reg(2, R_W0) == c_used[T(0)] && world_reg(2, R_W1) == c_time0[T(0)]);
+    CHECK(world_reg(2, R_W0) >= 100000 && world_reg(2, R_W1) > 200000 && world_reg(2, R_W2) == 0);
     CHECK(t_state[T(1)] == THREAD_HANDLED && t_context[T(1)] == T(0));
     /* The handler answers the client in the server's place: the time returns. */
     world_syscall(SYS_SEND, W_REPLY(1), 0, 5, 0, NULL);
