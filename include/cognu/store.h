@@ -95,6 +95,7 @@ struct store_options {
     uint32_t cache_frames;    /* 512 KiB each; 0: 12 */
     uint32_t list_entries;    /* of a list in memory; 0: 8 Ki by a collection, 96 Ki by a repair */
     bool ahead;               /* a thread loads what comes next for who reads on; 4 frames more */
+    bool seals;               /* a thread helps to seal frames of the journal */
     bool read_only;
     bool repair; /* open as far as it goes, for store_repair alone: nothing can be found in it */
     uint8_t scrypt_log_n; /* for init and change of passphrase: 2^n KiB of memory; 0: 15 */
@@ -325,15 +326,25 @@ void store_hold_drop(struct store_hold *h);
 
 /* A segment of the journal: an append-only file of sealed frames. The caller holds the journal. */
 struct store_journal;
-enum { STORE_JOURNAL_FRAME_BYTES_MAX = 256 << 10, STORE_JOURNAL_FIRST = 64 /* the first frame */ };
+enum {
+    STORE_JOURNAL_FRAME_BYTES_MAX = 256 << 10,
+    STORE_JOURNAL_FIRST = 64, /* the first frame */
+    STORE_JOURNAL_GROUP_MAX = 16
+};
 cg_err store_journal_create(struct store *s, uint64_t number, struct store_journal **out,
                             struct cg_errbuf *eb);
 /* For reading. CG_ENOENT; CG_EBADFORMAT: its head was never written in whole. */
 cg_err store_journal_open(struct store *s, uint64_t number, struct store_journal **out,
                           struct cg_errbuf *eb);
-/* Appends one frame; *at is its place. When it fails nothing was appended. */
-cg_err store_journal_append(struct store_journal *j, const void *data, size_t len, uint64_t *at,
-                            struct cg_errbuf *eb);
+/* What a frame holds, in two parts that may lie apart; one may be empty. */
+struct store_journal_frame {
+    struct cg_span head, body;
+    uint64_t at; /* its place, once it is appended */
+};
+/* Appends up to STORE_JOURNAL_GROUP_MAX frames, one after the other. *done of them were appended:
+ * fewer than count with an error only. */
+cg_err store_journal_append(struct store_journal *j, struct store_journal_frame *f, size_t count,
+                            size_t *done, struct cg_errbuf *eb);
 /* What was appended before, and the segment's name, are durable. Another thread may do it, one at a
  * time, while frames are appended and read. */
 cg_err store_journal_sync(struct store_journal *j, struct cg_errbuf *eb);

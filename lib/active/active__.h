@@ -181,8 +181,14 @@ cg_err act_tx_punch(struct active *t, uint64_t ino, uint64_t from, uint64_t to);
 cg_err act_tx_xattrs(struct active *t, uint64_t ino, struct cg_span xattrs);
 /* frees: it makes room, so it may use what others must leave. */
 cg_err act_tx_end(struct active *t, bool frees, struct cg_errbuf *eb);
-/* A whole frame: that of tx_end, or one that is read back. */
-cg_err act_apply(struct active *t, uint64_t frame, struct cg_span bytes, bool *end);
+/* Bytes of a file and its attributes, as frames of at most ACTIVE_WRITE_BYTES; a group of them at
+ * most. *done bytes are written. */
+cg_err act_log_write(struct active *t, const struct active_node *n, uint64_t at,
+                     struct cg_span data, const struct meta_record *m, uint32_t *done,
+                     struct cg_errbuf *eb);
+/* A whole frame: one that is logged, whose body is the bytes of its last record, a WRITE; or one
+ * that is read back, without a body. */
+cg_err act_apply(struct active *t, const struct store_journal_frame *f, bool *end);
 cg_err act_log_end_segment(struct active *t, struct cg_errbuf *eb);
 
 /* ---- commit.c ---- */

@@ -458,9 +458,9 @@ static void drop_orphans(struct active *t)
 static cg_err replay_segment(struct active_job *j, uint64_t number, bool *whole)
 {
     struct active *t = &j->tree;
-    struct cg_span frame;
+    struct store_journal_frame f = {.at = STORE_JOURNAL_FIRST};
     struct store_journal *journal;
-    uint64_t at = STORE_JOURNAL_FIRST, next = 0;
+    uint64_t next = 0;
     *whole = false;
     cg_err e = store_journal_open(t->s, number, &journal, &j->eb);
     if (e) {
@@ -469,9 +469,9 @@ static cg_err replay_segment(struct active_job *j, uint64_t number, bool *whole)
     e = act_segment_add(t, number, journal);
     t->gen = number;
     while (!e && !*whole) {
-        e = store_journal_read(journal, at, &frame, &next, &j->eb);
-        e = e ? e : act_apply(t, at, frame, whole);
-        at = next;
+        e = store_journal_read(journal, f.at, &f.head, &next, &j->eb);
+        e = e ? e : act_apply(t, &f, whole);
+        f.at = next;
     }
     if (e == CG_ENOENT) {
         e = j->recover ? CG_OK : cg_fail(&j->eb, CG_EIO, "the journal has lost its end");

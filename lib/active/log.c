@@ -355,24 +355,24 @@ static void limit_base(struct active *t, struct active_node *n, uint64_t size)
     n->limit = size < n->limit ? size : n->limit;
 }
 
-static cg_err apply_write(struct active *t, uint64_t frame, struct cg_span all, struct cg_buf *b)
+static cg_err apply_write(struct active *t, const struct store_journal_frame *f, struct cg_buf *b)
 {
     struct active_node *n = act_node_find(t, cg_get_u64(b));
     uint64_t at = cg_get_u64(b);
-    struct cg_span data = cg_get_span(b, cg_get_u32(b));
-    if (b->bad || !data.len || at > ACTIVE_FILE_BYTES_MAX ||
-        data.len > ACTIVE_FILE_BYTES_MAX - at || (n && n->kind != STORE_FILE)) {
+    uint32_t len = cg_get_u32(b);
+    uint32_t off = (uint32_t)b->pos;
+    if (cg_buf_left(b) > 0 || len != f->body.len) { /* else it is what lies apart */
+        cg_get_span(b, len);
+    }
+    if (b->bad || !len || at > ACTIVE_FILE_BYTES_MAX || len > ACTIVE_FILE_BYTES_MAX - at ||
+        (n && n->kind != STORE_FILE)) {
         return CG_EBADFORMAT;
     }
     if (!n) {
         return CG_OK;
     }
-    struct extent e = {.at = at,
-                       .len = data.len,
-                       .gen = t->gen,
-                       .frame = frame,
-                       .off = (uint32_t)(data.data - all.data)};
-    resize(t, n, at + data.len > n->size ? at + data.len : n->size);
+    struct extent e = {.at = at, .len = len, .gen = t->gen, .frame = f->at, .off = off};
+    resize(t, n, at + len > n->size ? at + len : n->size);
     return act_ext_put(n, &e);
 }
 
@@ -433,7 +433,7 @@ static cg_err apply_xattr(struct active *t, struct cg_buf *b)
     return xattrs.len ? cg_str_add(&n->xattrs, xattrs.data, xattrs.len) : CG_OK;
 }
 
-static cg_err apply_one(struct active *t, uint64_t frame, struct cg_span all, struct cg_buf *b,
+static cg_err apply_one(struct active *t, const struct store_journal_frame *f, struct cg_buf *b,
                         bool *end)
 {
     switch (cg_get_u8(b)) {
@@ -448,7 +448,7 @@ static cg_err apply_one(struct active *t, uint64_t frame, struct cg_span all, st
     case ATTR:
         return apply_attr(t, b);
     case WRITE:
-        return apply_write(t, frame, all, b);
+        return apply_write(t, f, b);
     case SIZE:
         return apply_size(t, b);
     case PUNCH:
@@ -481,13 +481,13 @@ static cg_err rest_nameless(struct active *t)
     return e;
 }
 
-cg_err act_apply(struct active *t, uint64_t frame, struct cg_span bytes, bool *end)
+cg_err act_apply(struct active *t, const struct store_journal_frame *f, bool *end)
 {
-    struct cg_buf b = cg_buf_reader(bytes.data, bytes.len);
+    struct cg_buf b = cg_buf_reader(f->head.data, f->head.len);
     cg_err e = CG_OK;
     t->nameless.len = 0;
     while (!e && cg_buf_left(&b) > 0) {
-        e = *end ? CG_EBADFORMAT : apply_one(t, frame, bytes, &b, end);
+        e = *end ? CG_EBADFORMAT : apply_one(t, f, &b, end);
     }
     cg_err rested = rest_nameless(t);
     return e ? e : rested;
@@ -522,13 +522,16 @@ static cg_err lost(struct active *t, struct cg_errbuf *eb)
                    "again");
 }
 
-static cg_err append(struct active *t, uint64_t *frame, struct cg_errbuf *eb)
+static cg_err append(struct active *t, struct store_journal_frame *f, size_t count, size_t *done,
+                     struct cg_errbuf *eb)
 {
     struct store_journal *j = t->seg[t->segs - 1].j;
+    *done = 0;
     if (t->failed) {
         return lost(t, eb);
     }
-    if (t->tx.len > STORE_JOURNAL_FRAME_BYTES_MAX) { /* it names every directory on the way */
+    /* The first names every directory on the way. */
+    if (f->head.len > STORE_JOURNAL_FRAME_BYTES_MAX - f->body.len) {
         return cg_fail(eb, CG_ENAMETOOLONG, "the way to the file is too long to be logged");
     }
     if (!store_hold_lasts(t->hold, 0)) {
@@ -537,33 +540,89 @@ static cg_err append(struct active *t, uint64_t *frame, struct cg_errbuf *eb)
             return e;
         }
     }
-    return store_journal_append(j, t->tx.data, t->tx.len, frame, eb);
+    return store_journal_append(j, f, count, done, eb);
 }
 
-cg_err act_tx_end(struct active *t, bool frees, struct cg_errbuf *eb)
+static struct cg_span tx_span(const struct active *t)
 {
-    uint64_t frame = 0;
+    return (struct cg_span){.data = (const uint8_t *)t->tx.data, .len = (uint32_t)t->tx.len};
+}
+
+static cg_err apply_logged(struct active *t, const struct store_journal_frame *f,
+                           struct cg_errbuf *eb)
+{
     bool end = false;
-    cg_err e = frees ? CG_OK : check_space(t, t->seg[t->segs - 1].j, eb);
-    e = e ? e : append(t, &frame, eb);
-    if (e) {
-        return e;
-    }
-    t->records++;
-    struct cg_span all = {.data = (const uint8_t *)t->tx.data, .len = (uint32_t)t->tx.len};
-    e = act_apply(t, frame, all, &end);
+    cg_err e = act_apply(t, f, &end);
     if (e) { /* memory and journal differ from here on */
         t->failed = CG_EEXPIRED;
         return cg_fail(eb, e, "a change was logged and not done: %s", cg_err_meaning(e));
     }
+    t->records++;
     return CG_OK;
+}
+
+cg_err act_tx_end(struct active *t, bool frees, struct cg_errbuf *eb)
+{
+    struct store_journal_frame f = {.head = tx_span(t)};
+    size_t done;
+    cg_err e = frees ? CG_OK : check_space(t, t->seg[t->segs - 1].j, eb);
+    e = e ? e : append(t, &f, 1, &done, eb);
+    return e ? e : apply_logged(t, &f, eb);
 }
 
 cg_err act_log_end_segment(struct active *t, struct cg_errbuf *eb)
 {
-    uint64_t frame;
+    size_t done;
     RECORD(b, END);
     act_tx_begin(t);
     cg_err e = add(t, &b);
-    return e ? e : append(t, &frame, eb);
+    struct store_journal_frame f = {.head = tx_span(t)};
+    return e ? e : append(t, &f, 1, &done, eb);
+}
+
+/* ---- writes ---- */
+
+/* All but the bytes, which lie where they came in. */
+static cg_err add_write(struct active *t, const struct active_node *n, uint64_t at, uint32_t len,
+                        const struct meta_record *m)
+{
+    cg_err e = act_tx_attr(t, n->ino, m);
+    RECORD(b, WRITE);
+    cg_put_u64(&b, n->ino);
+    cg_put_u64(&b, at);
+    cg_put_u32(&b, len);
+    return e ? e : add(t, &b);
+}
+
+cg_err act_log_write(struct active *t, const struct active_node *n, uint64_t at,
+                     struct cg_span data, const struct meta_record *m, uint32_t *done,
+                     struct cg_errbuf *eb)
+{
+    struct store_journal_frame f[STORE_JOURNAL_GROUP_MAX] = {0};
+    size_t count = 0, logged = 0;
+    *done = 0;
+    act_tx_begin(t);
+    cg_err e = act_tx_know(t, n);
+    for (uint32_t from = 0; !e && from < data.len && count < CG_COUNT(f); count++) {
+        uint32_t left = data.len - from;
+        size_t head = count ? t->tx.len : 0;
+        f[count].body = (struct cg_span){
+            .data = data.data + from, .len = left < ACTIVE_WRITE_BYTES ? left : ACTIVE_WRITE_BYTES};
+        e = add_write(t, n, at + from, f[count].body.len, m);
+        f[count].head.len = (uint32_t)(t->tx.len - head);
+        from += f[count].body.len;
+    }
+    for (size_t i = 0, from = 0; !e && i < count; from += f[i++].head.len) { /* tx moves no more */
+        f[i].head.data = (const uint8_t *)t->tx.data + from;
+    }
+    e = e ? e : check_space(t, t->seg[t->segs - 1].j, eb);
+    e = e ? e : append(t, f, count, &logged, eb);
+    for (size_t i = 0; i < logged; i++) {
+        cg_err failed = apply_logged(t, &f[i], eb);
+        if (failed) {
+            return failed;
+        }
+        *done += f[i].body.len;
+    }
+    return e;
 }

@@ -369,21 +369,16 @@ cg_err active_write(struct active *t, struct active_node *n, uint64_t at, struct
         return cg_fail(eb, CG_EFBIG, "files end at 2^48 bytes");
     }
     while (!e && *done < data.len) {
-        uint32_t left = data.len - *done;
-        struct cg_span part = {.data = data.data + *done,
-                               .len = left < ACTIVE_WRITE_BYTES ? left : ACTIVE_WRITE_BYTES};
+        uint32_t part;
+        struct cg_span left = {.data = data.data + *done, .len = data.len - *done};
         int64_t now = now_of(t, n->ctime_ns);
         struct meta_record m = {.mode = mode == UINT32_MAX ? n->mode : mode & 07777,
                                 .uid = n->uid,
                                 .gid = n->gid,
                                 .mtime_ns = now,
                                 .ctime_ns = now};
-        act_tx_begin(t);
-        e = act_tx_know(t, n);
-        e = e ? e : act_tx_write(t, n->ino, at + *done, part);
-        e = e ? e : act_tx_attr(t, n->ino, &m);
-        e = e ? e : act_tx_end(t, false, eb);
-        *done += e ? 0 : part.len;
+        e = act_log_write(t, n, at + *done, left, &m, &part, eb);
+        *done += part;
     }
     return e;
 }

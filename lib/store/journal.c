@@ -9,15 +9,11 @@
  * failed half-way has a key and nonce of its own. The frame's place and head are authenticated with
  * it, so a frame is good where it was written and nowhere else. Reading ends at the first place
  * where no whole frame stands. */
-#include "store__.h"
+#include "sealer.h"
 
 #include <string.h>
 
-enum {
-    JOURNAL_HEAD_BYTES = STORE_JOURNAL_FIRST,
-    JOURNAL_FRAME_HEAD_BYTES = 12,
-    JOURNAL_AAD_BYTES = 20
-};
+enum { JOURNAL_HEAD_BYTES = STORE_JOURNAL_FIRST, JOURNAL_FRAME_HEAD_BYTES = 12 };
 #define JOURNAL_MAGIC "cgnujour"
 
 struct store_journal {
@@ -25,12 +21,12 @@ struct store_journal {
     uint32_t refs;
     uint64_t number, end, count; /* end: where the next frame goes */
     void *file;
-    struct aead *seal, *open;
+    struct aead *seal, *seal_helper, *open;
     bool named;     /* its name is durable */
     uint64_t at;    /* of the frame in text; 0: none */
     uint64_t after; /* where the one behind it begins */
     struct cg_str text;
-    uint8_t *buf; /* a frame on its way */
+    uint8_t *buf; /* frames on their way */
     size_t buf_cap;
 };
 
@@ -52,6 +48,7 @@ void store_journal_close(struct store_journal *j)
             j->s->io->close(j->s->io->ctx, j->file);
         }
         aead_free(j->seal);
+        aead_free(j->seal_helper);
         aead_free(j->open);
         cg_str_fini(&j->text);
         cg_free(j->buf);
@@ -73,9 +70,10 @@ static cg_err journal_new(struct store *s, uint64_t number, const uint8_t salt[S
                                 .number = number,
                                 .end = JOURNAL_HEAD_BYTES,
                                 .seal = aead_new(key, true),
+                                .seal_helper = aead_new(key, true),
                                 .open = aead_new(key, false)};
     cg_wipe(key, sizeof key);
-    if (!j->seal || !j->open) {
+    if (!j->seal || !j->seal_helper || !j->open) {
         store_journal_close(j);
         return CG_ENOMEM;
     }
@@ -176,26 +174,58 @@ static void aad_put(uint8_t aad[JOURNAL_AAD_BYTES], size_t len, uint64_t count, 
     cg_put_u64(&b, at);
 }
 
-cg_err store_journal_append(struct store_journal *j, const void *data, size_t len, uint64_t *at,
-                            struct cg_errbuf *eb)
+static size_t total_of(const struct store_journal_frame *f)
 {
-    uint8_t aad[JOURNAL_AAD_BYTES];
-    size_t total = JOURNAL_FRAME_HEAD_BYTES + len + TAG_BYTES;
-    cg_assert(len > 0 && len <= STORE_JOURNAL_FRAME_BYTES_MAX);
+    return JOURNAL_FRAME_HEAD_BYTES + (size_t)f->head.len + f->body.len + TAG_BYTES;
+}
+
+/* Where each frame will stand, and what is sealed with it. */
+static void plan(struct store_journal *j, struct store_journal_frame *f, struct sealing *g)
+{
+    uint64_t at = j->end;
+    uint8_t *out = j->buf;
+    for (size_t i = 0; i < g->count; i++) {
+        struct sealing_frame *s = &g->frame[i];
+        size_t len = (size_t)f[i].head.len + f[i].body.len;
+        cg_assert(len > 0 && len <= STORE_JOURNAL_FRAME_BYTES_MAX);
+        f[i].at = at;
+        *s = (struct sealing_frame){.nonce = ++j->count, .head = f[i].head, .body = f[i].body};
+        aad_put(s->aad, len, s->nonce, at);
+        s->out = out + JOURNAL_FRAME_HEAD_BYTES;
+        at += total_of(&f[i]);
+        out += j->s->sealer ? total_of(&f[i]) : 0; /* else each is written before the next */
+    }
+}
+
+cg_err store_journal_append(struct store_journal *j, struct store_journal_frame *f, size_t count,
+                            size_t *done, struct cg_errbuf *eb)
+{
+    struct sealing g;
+    size_t total = 0;
+    cg_assert(count > 0 && count <= STORE_JOURNAL_GROUP_MAX);
+    *done = 0;
+    for (size_t i = 0; i < count; i++) {
+        total += total_of(&f[i]);
+    }
     cg_err e = room(j, total);
     if (e) {
         return e;
     }
-    aad_put(aad, len, ++j->count, j->end);
-    memcpy(j->buf, aad, JOURNAL_FRAME_HEAD_BYTES);
-    aead_seal(j->seal, j->count, aad, sizeof aad, data, len, j->buf + JOURNAL_FRAME_HEAD_BYTES);
-    e = j->s->io->write(j->s->io->ctx, j->file, j->end, j->buf, total);
-    if (e) {
-        return cg_fail(eb, e, "the journal: %s", cg_err_meaning(e));
+    g.own = j->seal;
+    g.helper = j->seal_helper;
+    g.count = count;
+    plan(j, f, &g);
+    sealer_begin(j->s->sealer, &g);
+    for (; !e && *done < count; *done += !e) {
+        size_t bytes = total_of(&f[*done]);
+        uint8_t *out = g.frame[*done].out - JOURNAL_FRAME_HEAD_BYTES;
+        sealer_need(j->s->sealer, &g, *done);
+        memcpy(out, g.frame[*done].aad, JOURNAL_FRAME_HEAD_BYTES);
+        e = j->s->io->write(j->s->io->ctx, j->file, j->end, out, bytes);
+        j->end += e ? 0 : bytes;
     }
-    *at = j->end;
-    j->end += total;
-    return CG_OK;
+    sealer_end(j->s->sealer, &g, *done + (e != CG_OK));
+    return e ? cg_fail(eb, e, "the journal: %s", cg_err_meaning(e)) : CG_OK;
 }
 
 cg_err store_journal_sync(struct store_journal *j, struct cg_errbuf *eb)

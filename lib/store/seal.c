@@ -48,18 +48,37 @@ static void begin(struct aead *a, uint64_t nonce, const void *aad, size_t aad_le
     cg_assert(ok == 1);
 }
 
+static uint8_t *seal_more(struct aead *a, const void *in, size_t len, uint8_t *out)
+{
+    int n = 0;
+    cg_assert(a->encrypt && len <= INT32_MAX);
+    int ok = len ? EVP_CipherUpdate(a->ctx, out, &n, in, (int)len) : 1;
+    cg_assert(ok == 1 && (size_t)n == len);
+    return out + len;
+}
+
+static void seal_end(struct aead *a, uint8_t *out)
+{
+    int end = 0;
+    int ok = EVP_CipherFinal_ex(a->ctx, out, &end);
+    cg_assert(ok == 1 && end == 0);
+    ok = EVP_CIPHER_CTX_ctrl(a->ctx, EVP_CTRL_AEAD_GET_TAG, TAG_BYTES, out);
+    cg_assert(ok == 1);
+}
+
 void aead_seal(struct aead *a, uint64_t nonce, const void *aad, size_t aad_len, const void *in,
                size_t len, uint8_t *out)
 {
-    int n = 0, end = 0;
-    cg_assert(a->encrypt && len <= INT32_MAX);
     begin(a, nonce, aad, aad_len);
-    int ok = EVP_CipherUpdate(a->ctx, out, &n, in, (int)len);
-    cg_assert(ok == 1 && (size_t)n == len);
-    ok = EVP_CipherFinal_ex(a->ctx, out + n, &end);
-    cg_assert(ok == 1 && end == 0);
-    ok = EVP_CIPHER_CTX_ctrl(a->ctx, EVP_CTRL_AEAD_GET_TAG, TAG_BYTES, out + len);
-    cg_assert(ok == 1);
+    seal_end(a, seal_more(a, in, len, out));
+}
+
+void aead_seal_parts(struct aead *a, uint64_t nonce, const void *aad, size_t aad_len,
+                     struct cg_span head, struct cg_span body, uint8_t *out)
+{
+    begin(a, nonce, aad, aad_len);
+    out = seal_more(a, head.data, head.len, out);
+    seal_end(a, seal_more(a, body.data, body.len, out));
 }
 
 bool aead_open(struct aead *a, uint64_t nonce, const void *aad, size_t aad_len, const uint8_t *in,

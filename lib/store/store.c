@@ -1,6 +1,7 @@
 /* A store that is open: keys, the state it knows, and the caches through which everything is read.
  */
 #include "ahead.h"
+#include "sealer.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -140,7 +141,8 @@ static cg_err open_caches(struct store *s)
     s->pack = cg_zalloc(PACKS_OPEN_MAX * sizeof *s->pack);
     cg_err e =
         s->pages.slot && s->pages.bytes && s->frame && s->pack ? load_init(&s->load) : CG_ENOMEM;
-    return e || !s->o.ahead ? e : ahead_new(s, &s->ahead);
+    e = e || !s->o.ahead ? e : ahead_new(s, &s->ahead);
+    return e || !s->o.seals ? e : sealer_new(&s->sealer);
 }
 
 cg_err store_open(const struct store_io *io, const struct store_options *o,
@@ -180,6 +182,7 @@ void store_close(struct store *s)
         return;
     }
     ahead_free(s->ahead);
+    sealer_free(s->sealer);
     index_fini(s);
     for (uint32_t i = 0; s->frame && i < s->o.cache_frames; i++) {
         frame_in_fini(&s->frame[i]);

@@ -2,7 +2,7 @@
  *
  * Parts, each using only those before it: io, key, seal (AEAD and scores), chunk; frame, pack,
  * ahead; run, index, near; state; store (open, fetch); node, dir, file; writer; collect, check,
- * scrub, repair, copy, parity.
+ * scrub, repair, copy, parity. The journal (sealer, journal) uses io, key, seal alone.
  *
  * All numbers on disk are little-endian. docs/store-format.md is the same for readers of other
  * languages.
@@ -132,6 +132,9 @@ void aead_free(struct aead *a);
 /* out has len + TAG_BYTES bytes; no nonce is used twice under one key. */
 void aead_seal(struct aead *a, uint64_t nonce, const void *aad, size_t aad_len, const void *in,
                size_t len, uint8_t *out);
+/* The same of what lies in two places; either may be empty. */
+void aead_seal_parts(struct aead *a, uint64_t nonce, const void *aad, size_t aad_len,
+                     struct cg_span head, struct cg_span body, uint8_t *out);
 /* in has len + TAG_BYTES bytes; false: these are not the bytes that were sealed. */
 bool aead_open(struct aead *a, uint64_t nonce, const void *aad, size_t aad_len, const uint8_t *in,
                size_t len, void *out);
@@ -530,11 +533,12 @@ struct store {
     struct pack_in *pack;   /* open ones */
     uint64_t clock;
     struct load load;
-    struct ahead *ahead;  /* NULL: nothing is loaded before it is asked for */
-    struct entry last[3]; /* what was got last, by kind: its neighbour is, as a rule, the next */
-    uint64_t wanted;      /* bytes of objects that are asked for at once; 0: of one */
-    bool behind;          /* the runs are not all those of the state */
-    bool older_state;     /* opened for repair, and the newest state is damaged or gone */
+    struct ahead *ahead;   /* NULL: nothing is loaded before it is asked for */
+    struct sealer *sealer; /* NULL: who appends to the journal seals alone */
+    struct entry last[3];  /* what was got last, by kind: its neighbour is, as a rule, the next */
+    uint64_t wanted;       /* bytes of objects that are asked for at once; 0: of one */
+    bool behind;           /* the runs are not all those of the state */
+    bool older_state;      /* opened for repair, and the newest state is damaged or gone */
     struct store_writer *writer; /* the one that is open, whose objects are found too; or NULL */
 };
 enum { PACKS_OPEN_MAX = 16 };

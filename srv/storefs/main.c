@@ -68,7 +68,8 @@ static cg_err open_store(const struct own_options *o, struct served *v, struct c
 {
     char text[SECRET_BYTES_MAX];
     struct store_secret secret = {.kind = STORE_PASSPHRASE, .text = text};
-    struct store_options so = {.read_only = !o->active, .ahead = true, .cache_frames = READ_FRAMES};
+    struct store_options so = {
+        .read_only = !o->active, .ahead = true, .seals = o->active, .cache_frames = READ_FRAMES};
     cg_err e = store_io_folder(o->store, false, &v->io, eb);
     if (e) {
         return e;
@@ -76,7 +77,7 @@ static cg_err open_store(const struct own_options *o, struct served *v, struct c
     e = read_secret(o, text) ? store_open(&v->io, &so, &secret, &v->reads, eb)
                              : cg_fail(eb, CG_EAUTH, "no passphrase");
     so.threads = 1;
-    so.ahead = false;
+    so.ahead = so.seals = false;
     so.cache_frames = 0;
     if (!e && o->active) {
         e = store_open(&v->io, &so, &secret, &v->writes, eb);

@@ -110,6 +110,94 @@ static void each_allocation(void **state)
     printf("active_fault: %llu runs ended by an allocation\n", (unsigned long long)failed);
 }
 
+/* ---- a write of many frames ---- */
+
+enum { LONG_FRAMES = STORE_JOURNAL_GROUP_MAX + 1, LONG_BYTES = LONG_FRAMES * ACTIVE_WRITE_BYTES };
+
+static uint8_t long_bytes[LONG_BYTES], long_got[LONG_BYTES + 1];
+
+static void make_long(struct world *w, struct active_node **n)
+{
+    struct active_make m = {.kind = STORE_FILE, .mode = 0644};
+    uint64_t random = seed;
+    for (size_t i = 0; i < sizeof long_bytes; i += sizeof random) {
+        uint64_t r = disk_random(&random);
+        memcpy(long_bytes + i, &r, sizeof r);
+    }
+    assert_int_equal(active_create(w->t, active_root(w->t), cg_span_of("f"), &m, false, n, NULL),
+                     CG_OK);
+}
+
+/* The file holds the first of these bytes: as many as it has. */
+static size_t long_of(struct world *w, struct active_node *n)
+{
+    size_t len;
+    assert_int_equal(active_read(w->t, n, 0, long_got, sizeof long_got, &len, NULL), CG_OK);
+    assert_true(len <= LONG_BYTES && len % ACTIVE_WRITE_BYTES == 0);
+    assert_memory_equal(long_got, long_bytes, len);
+    return len;
+}
+
+/* The same after the process was killed. */
+static size_t long_after(struct disk *d)
+{
+    struct world w;
+    struct active_node *n;
+    struct disk *after = disk_copy(d);
+    assert_int_equal(world_open(&w, after), CG_OK);
+    assert_int_equal(active_lookup(w.t, active_root(w.t), cg_span_of("f"), &n, NULL), CG_OK);
+    size_t len = long_of(&w, n);
+    active_put(w.t, n);
+    world_close(&w);
+    disk_free(after);
+    return len;
+}
+
+/* stop: the disk does nothing more from the call that fails on. False: it did not come. */
+static bool long_write(uint64_t at, bool stop)
+{
+    const struct cg_span all = {.data = long_bytes, .len = LONG_BYTES};
+    struct world w;
+    struct active_node *n;
+    uint32_t done, more;
+    struct disk *d = disk_copy(fresh);
+    assert_int_equal(world_open(&w, d), CG_OK);
+    make_long(&w, &n);
+    (stop ? disk_stop_at : disk_fail_at)(d, at);
+    cg_err e = active_write(w.t, n, 0, all, UINT32_MAX, &done, NULL);
+    disk_fail_at(d, 0);
+    bool came = e != CG_OK;
+    assert_int_equal(done % ACTIVE_WRITE_BYTES, 0);
+    assert_true(came ? done < LONG_BYTES : done == LONG_BYTES);
+    if (!stop) { /* a disk that stands still is not read either */
+        assert_int_equal(long_of(&w, n), done);
+    }
+    /* What failed is nowhere, or whole where the disk stood still, and nothing follows it. */
+    size_t left = long_after(d);
+    assert_true(left == done || (stop && left == done + ACTIVE_WRITE_BYTES));
+    if (came && !stop) { /* and the next stands in its place */
+        struct cg_span rest = {.data = long_bytes + done, .len = LONG_BYTES - done};
+        assert_int_equal(active_write(w.t, n, done, rest, UINT32_MAX, &more, NULL), CG_OK);
+        assert_int_equal(long_after(d), LONG_BYTES);
+    }
+    active_put(w.t, n);
+    world_close(&w);
+    disk_free(d);
+    return came;
+}
+
+static void a_long_write(void **state)
+{
+    (void)state;
+    uint64_t failed = 0;
+    for (int stop = 0; stop < 2; stop++) {
+        for (uint64_t at = 1; long_write(at, stop); at++) {
+            failed++;
+        }
+    }
+    assert_true(failed >= 2 * (uint64_t)LONG_FRAMES);
+}
+
 /* ---- the disk's space ---- */
 
 static void a_full_disk(void **state)
@@ -382,9 +470,13 @@ static void deep_trees(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(each_call_of_the_disk), cmocka_unit_test(each_allocation),
-        cmocka_unit_test(a_full_disk),           cmocka_unit_test(one_holder_at_a_time),
-        cmocka_unit_test(killed_in_a_commit),    cmocka_unit_test(deep_trees),
+        cmocka_unit_test(each_call_of_the_disk),
+        cmocka_unit_test(each_allocation),
+        cmocka_unit_test(a_long_write),
+        cmocka_unit_test(a_full_disk),
+        cmocka_unit_test(one_holder_at_a_time),
+        cmocka_unit_test(killed_in_a_commit),
+        cmocka_unit_test(deep_trees),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

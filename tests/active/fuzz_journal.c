@@ -123,7 +123,7 @@ static struct cg_span next_frame(struct cg_buf *in)
 static cg_err write_frames(struct store *s, uint64_t first, struct cg_buf *in, struct active *t)
 {
     struct store_journal *j;
-    uint64_t at;
+    size_t done;
     bool end = true;
     cg_err e = CG_OK;
     for (uint64_t number = first - 1; !e && cg_buf_left(in) > 1;) {
@@ -137,8 +137,9 @@ static cg_err write_frames(struct store *s, uint64_t first, struct cg_buf *in, s
             t->gen = number;
             end = false;
         }
-        cg_assert(store_journal_append(j, frame.data, frame.len, &at, NULL) == CG_OK);
-        e = act_apply(t, at, frame, &end);
+        struct store_journal_frame f = {.head = frame};
+        cg_assert(store_journal_append(j, &f, 1, &done, NULL) == CG_OK);
+        e = act_apply(t, &f, &end);
     }
     return e;
 }

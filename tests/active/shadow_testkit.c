@@ -737,8 +737,10 @@ static bool everyone_is_gone(void *aux, const char *who)
 cg_err world_open(struct world *w, struct disk *d)
 {
     cg_err e;
+    struct store_options o = kit_options();
+    o.seals = true;
     *w = (struct world){.io = disk_io(d)};
-    w->reads = kit_open(&w->io, &e);
+    w->reads = kit_open_as(&w->io, &o, &e);
     w->writes = e ? NULL : kit_open(&w->io, &e);
     if (!e) {
         struct active_config c = {

@@ -22,13 +22,18 @@ cg_err kit_init(const struct store_io *io)
     return store_init(io, &o, &secret, NULL, recovery, &eb);
 }
 
+struct store *kit_open_as(const struct store_io *io, const struct store_options *o, cg_err *e)
+{
+    struct cg_errbuf eb = {0};
+    struct store *s = NULL;
+    *e = store_open(io, o, &secret, &s, &eb);
+    return s;
+}
+
 struct store *kit_open(const struct store_io *io, cg_err *e)
 {
     struct store_options o = kit_options();
-    struct cg_errbuf eb = {0};
-    struct store *s = NULL;
-    *e = store_open(io, &o, &secret, &s, &eb);
-    return s;
+    return kit_open_as(io, &o, e);
 }
 
 static void new_file(struct shadow_file *f, uint64_t *seed)

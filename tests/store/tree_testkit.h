@@ -25,6 +25,7 @@ void shadow_change(struct shadow *t, uint64_t *seed); /* a few files come, go, c
 /* Opens with cheap keys and small caches, without helpers. */
 struct store_options kit_options(void);
 struct store *kit_open(const struct store_io *io, cg_err *e);
+struct store *kit_open_as(const struct store_io *io, const struct store_options *o, cg_err *e);
 cg_err kit_init(const struct store_io *io);
 /* Puts the tree and commits it under a name. */
 cg_err kit_put(struct store_writer *w, const struct shadow *t, const char *name,
