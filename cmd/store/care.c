@@ -49,18 +49,22 @@ int verb_collect(int argc, char **argv)
     return 0;
 }
 
-static void print_checked(const struct store_checked *c)
+/* cursor: where a scrub stopped; NULL: nothing of it is said. */
+static void print_checked(const struct store_checked *c, const uint64_t *cursor)
 {
-    char bytes[16];
+    char bytes[16], from[40] = "";
     if (opt.json) {
+        if (cursor) {
+            snprintf(from, sizeof from, ",\"cursor\":%llu", (unsigned long long)*cursor);
+        }
         printf("{\"packs\":%llu,\"frames\":%llu,\"objects\":%llu,\"nodes\":%llu,\"bytes\":%llu,"
                "\"damaged\":%llu,"
-               "\"missing\":%llu,\"miscounted\":%llu,\"garbage\":%llu}\n",
+               "\"missing\":%llu,\"miscounted\":%llu,\"garbage\":%llu%s}\n",
                (unsigned long long)c->packs, (unsigned long long)c->frames,
                (unsigned long long)c->objects, (unsigned long long)c->nodes,
                (unsigned long long)c->bytes, (unsigned long long)c->damaged,
                (unsigned long long)c->missing, (unsigned long long)c->miscounted,
-               (unsigned long long)c->garbage);
+               (unsigned long long)c->garbage, from);
         return;
     }
     size_text(c->bytes, bytes);
@@ -69,6 +73,9 @@ static void print_checked(const struct store_checked *c)
         (unsigned long long)c->packs, (unsigned long long)c->frames, (unsigned long long)c->objects,
         bytes, (unsigned long long)c->damaged, (unsigned long long)c->missing,
         (unsigned long long)c->miscounted);
+    if (cursor) {
+        printf("cursor %llu\n", (unsigned long long)*cursor);
+    }
 }
 
 int verb_check(int argc, char **argv)
@@ -81,7 +88,7 @@ int verb_check(int argc, char **argv)
     cg_err e = store_check(s, opt.data, &verb_progress, print_finding, NULL, &c, &eb);
     verb_progress_end();
     if (!e || e == CG_EIO) {
-        print_checked(&c);
+        print_checked(&c, NULL);
     }
     if (e) {
         verb_fail(e, &eb, NULL);
@@ -103,10 +110,7 @@ int verb_scrub(int argc, char **argv)
                            print_finding, NULL, &c, &eb);
     verb_progress_end();
     if (!e || e == CG_EIO) {
-        print_checked(&c);
-        if (opt.budget) {
-            printf("cursor %llu\n", (unsigned long long)cursor);
-        }
+        print_checked(&c, opt.budget ? &cursor : NULL);
     }
     if (e) {
         verb_fail(e, &eb, NULL);
@@ -158,7 +162,9 @@ int verb_parity(int argc, char **argv)
         verb_fail(e, &eb, NULL);
     }
     verb_progress_end();
-    if (!opt.quiet) {
+    if (opt.json) {
+        printf("{\"packs\":%llu}\n", (unsigned long long)packs);
+    } else if (!opt.quiet) {
         printf("parity made for %llu packs\n", (unsigned long long)packs);
     }
     return 0;

@@ -134,7 +134,7 @@ void store_ref_at(const struct store *s, uint32_t i, struct store_refinfo *out);
 cg_err store_ref_get(const struct store *s, const char *name, struct store_refinfo *out);
 /* As people name snapshots: a full name (LINE@DATE), a line for its newest, LINE@DATE for the
  * newest of the line not after that date, or a date for the newest of all lines not after it. A
- * date may be cut short: 2026-11 is the end of that month. CG_ENOENT. */
+ * date may be cut short: 2026-11 is the end of that month; or it is "yesterday". CG_ENOENT. */
 cg_err store_ref_find(const struct store *s, const char *word, struct store_refinfo *out);
 /* The length of the line: of the part of a name before its '@'. */
 size_t store_line_len(const char *ref);

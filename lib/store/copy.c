@@ -12,6 +12,7 @@ struct copying {
     const struct store_progress *p;
     struct store_copied *out;
     struct cg_errbuf *eb;
+    uint64_t read; /* bytes of files, between domains */
     int depth;
 };
 
@@ -78,9 +79,8 @@ static cg_err anew_entry(struct copying *c, struct store_stream *f, struct store
     store_stream_begin(f);
     cg_err err = store_read_each(c->src, &from, stream_piece, f, c->eb);
     err = err ? err : store_stream_end(f, e, c->eb);
-    c->out->objects++;
-    c->out->bytes += e->size;
-    tell(c->p, "copy", c->out->bytes, 0);
+    c->read += e->size;
+    tell(c->p, "copy", c->read, 0);
     return err;
 }
 
@@ -111,14 +111,21 @@ static cg_err copy_anew(struct copying *c, struct store_snapshot *snap, struct s
 {
     struct store_stream *f;
     struct store_score root;
+    struct store_counts before, after;
     cg_err e = store_stream_new(c->dst, &f);
     if (e) {
         return e;
     }
+    store_writer_counts(c->dst, &before);
     e = anew_dir(c, f, &snap->root, &root);
     store_stream_free(f);
     snap->root = root;
-    return e ? e : store_snapshot_put(c->dst, snap, out, c->eb);
+    e = e ? e : store_snapshot_put(c->dst, snap, out, c->eb);
+    store_writer_counts(c->dst, &after);
+    c->out->objects = after.objects_new - before.objects_new;
+    c->out->objects_there = after.objects - before.objects - c->out->objects;
+    c->out->bytes = after.bytes_new - before.bytes_new;
+    return e;
 }
 
 cg_err store_copy(struct store *src, struct store_writer *dst, const struct store_refinfo *ref,

@@ -252,10 +252,10 @@ static bool rebuild_group(struct parity *p, const bool *bad)
     return true;
 }
 
-/* Reads a group and mends it; *changed: it was damaged. */
-static cg_err mend_group(struct parity *p, void *pack, void *file, uint32_t group, bool *changed)
+/* Reads a group; which of its blocks are not what they were. */
+static cg_err examine_group(struct parity *p, void *pack, void *file, uint32_t group,
+                            bool bad[GROUP_ALL])
 {
-    bool bad[GROUP_ALL] = {false}, any = false;
     uint8_t sum[TAG_BYTES];
     size_t got = 0;
     cg_err e = read_group(p, pack, group);
@@ -264,12 +264,23 @@ static cg_err mend_group(struct parity *p, void *pack, void *file, uint32_t grou
           : p->io->read(p->io->ctx, file, at, p->block[GROUP_DATA], (size_t)p->lost * BLOCK_BYTES,
                         &got);
     memset(p->block[GROUP_DATA] + got, 0, (size_t)p->lost * BLOCK_BYTES - got);
-    for (uint32_t i = 0; i < GROUP_DATA + p->lost && !e; i++) {
-        if (in_group(p, group, i)) {
+    for (uint32_t i = 0; i < GROUP_ALL; i++) {
+        bad[i] = false;
+        if (!e && i < GROUP_DATA + p->lost && in_group(p, group, i)) {
             sum_block(p, p->block[i], sum);
             bad[i] = memcmp(sum, sum_of(p, group, i), TAG_BYTES) != 0;
-            any |= bad[i] && i < GROUP_DATA;
         }
+    }
+    return e;
+}
+
+/* Reads a group and mends it; *changed: it was damaged. */
+static cg_err mend_group(struct parity *p, void *pack, void *file, uint32_t group, bool *changed)
+{
+    bool bad[GROUP_ALL], any = false;
+    cg_err e = examine_group(p, pack, file, group, bad);
+    for (uint32_t i = 0; i < GROUP_DATA && !e; i++) {
+        any |= bad[i];
     }
     *changed |= any;
     return e ? e : !any || rebuild_group(p, bad) ? CG_OK : CG_EIO;
@@ -314,27 +325,74 @@ static cg_err mend_into(struct parity *p, void *pack, void *file, bool *changed)
     return e;
 }
 
+/* Both files; the caller closes those that are open, and frees p. */
+static cg_err open_both(struct parity *p, void **file, void **pack)
+{
+    char path[PATH_BYTES];
+    numbered_path(path, "parity", p->pack, 8);
+    cg_err e = p->io->open(p->io->ctx, path, STORE_IO_READ, file);
+    numbered_path(path, "packs", p->pack, 8);
+    e = e ? e : load_head(p, *file);
+    return e ? e : p->io->open(p->io->ctx, path, STORE_IO_READ, pack);
+}
+
+static void close_both(struct parity *p, void *file, void *pack)
+{
+    if (file) {
+        p->io->close(p->io->ctx, file);
+    }
+    if (pack) {
+        p->io->close(p->io->ctx, pack);
+    }
+    parity_fini(p);
+}
+
 cg_err parity_mend(struct store *s, uint32_t pack, bool *mended)
 {
     struct parity p = {.io = s->io, .pack = pack};
-    char path[PATH_BYTES];
     void *file = NULL, *damaged = NULL;
     *mended = false;
-    numbered_path(path, "parity", pack, 8);
-    cg_err e = s->io->open(s->io->ctx, path, STORE_IO_READ, &file);
-    if (e) {
-        return e;
-    }
-    numbered_path(path, "packs", pack, 8);
-    e = load_head(&p, file);
-    e = e ? e : s->io->open(s->io->ctx, path, STORE_IO_READ, &damaged);
+    cg_err e = open_both(&p, &file, &damaged);
     e = e ? e : mend_into(&p, damaged, file, mended);
-    s->io->close(s->io->ctx, file);
-    if (damaged) {
-        s->io->close(s->io->ctx, damaged);
-    }
-    parity_fini(&p);
+    close_both(&p, file, damaged);
     *mended = *mended && !e;
     store_forget_pack(s, pack);
     return e;
+}
+
+/* ---- dump ---- */
+
+static cg_err dump_group(struct parity *p, void *pack, void *file, uint32_t group,
+                         struct cg_str *out)
+{
+    bool bad[GROUP_ALL];
+    cg_err e = examine_group(p, pack, file, group, bad);
+    for (uint32_t i = 0; i < GROUP_DATA + p->lost && !e; i++) {
+        if (bad[i] && i < GROUP_DATA) {
+            e = cg_str_addf(out, "block %llu of the pack is damaged\n",
+                            (unsigned long long)(group + (uint64_t)i * p->groups));
+        } else if (bad[i]) {
+            e = cg_str_addf(out, "group %u: block %u of parity is damaged\n", group,
+                            i - GROUP_DATA);
+        }
+    }
+    return e;
+}
+
+cg_err parity_dump(struct store *s, uint32_t pack, struct cg_str *out, struct cg_errbuf *eb)
+{
+    struct parity p = {.io = s->io, .pack = pack};
+    void *file = NULL, *of = NULL;
+    cg_err e = open_both(&p, &file, &of);
+    e = e ? e
+          : cg_str_addf(out,
+                        "pack %08x bytes %llu blocks %u of %d in %u groups, %u may be lost of each "
+                        "%d\n",
+                        pack, (unsigned long long)p.bytes, p.blocks, BLOCK_BYTES, p.groups, p.lost,
+                        GROUP_DATA);
+    for (uint32_t g = 0; g < p.groups && !e; g++) {
+        e = dump_group(&p, of, file, g, out);
+    }
+    close_both(&p, file, of);
+    return e ? cg_fail(eb, e, "parity/%08x: %s", pack, cg_err_meaning(e)) : CG_OK;
 }

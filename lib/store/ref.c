@@ -1,8 +1,10 @@
 /* Names of snapshots. Each is a reference LINE@DATE, so that the references of one line stand
  * together in the order of time, and "the newest not after" is the last one that is not greater. */
-#include <cognu/store.h>
+#include "store__.h"
 
+#include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 size_t store_line_len(const char *ref)
 {
@@ -38,12 +40,26 @@ static bool is_date(const char *word)
     return strspn(word, "0123456789") >= 4 && word[strspn(word, "0123456789-:TZ")] == '\0';
 }
 
+/* The day before this one, by the same clock as the names of snapshots: UTC. */
+static void yesterday(const struct store *s, char out[16])
+{
+    enum { DAY_S = 86400 };
+    time_t t = (time_t)(s->env.wall_ns(s->env.ctx) / 1000000000u) - DAY_S;
+    struct tm tm;
+    gmtime_r(&t, &tm);
+    strftime(out, 16, "%Y-%m-%d", &tm);
+}
+
 cg_err store_ref_find(const struct store *s, const char *word, struct store_refinfo *out)
 {
     size_t len = store_line_len(word);
+    const char *date = word[len] ? word + len + 1 : "";
+    char day[16];
     if (store_ref_get(s, word, out) == CG_OK) {
         return CG_OK;
     }
-    cg_err e = newest_until(s, word, len, word[len] ? word + len + 1 : "", out);
-    return e && is_date(word) ? newest_until(s, NULL, 0, word, out) : e;
+    yesterday(s, day);
+    cg_err e = newest_until(s, word, len, strcmp(date, "yesterday") == 0 ? day : date, out);
+    date = strcmp(word, "yesterday") == 0 ? day : word;
+    return e && is_date(date) ? newest_until(s, NULL, 0, date, out) : e;
 }

@@ -79,12 +79,45 @@ static cg_err dump_run(struct store *s, uint32_t id, struct cg_str *out, struct 
 static cg_err dump_node(struct store *s, const char *text, struct cg_str *out, struct cg_errbuf *eb)
 {
     struct store_score score;
+    struct store_snapshot snap;
     struct cg_span bytes;
+    struct cg_errbuf none = {0};
+    char root[2 * STORE_SCORE_BYTES + 1];
     if (!store_score_parse(text, &score)) {
         return cg_fail(eb, CG_EINVAL, "%s: a score has 48 hexadecimal digits", text);
     }
     cg_err e = store_get(s, STORE_NODE, &score, &bytes, eb);
-    return e ? e : node_dump(bytes, out);
+    e = e ? e : node_dump(bytes, out);
+    if (e || store_snapshot_get(s, &score, &snap, &none) != CG_OK) {
+        return e;
+    }
+    store_score_text(&snap.root, root);
+    return cg_str_addf(
+        out, "root %s mode %o uid %u gid %u files %llu bytes %llu new %llu %s on %s\n", root,
+        snap.mode, snap.uid, snap.gid, (unsigned long long)snap.files,
+        (unsigned long long)snap.bytes, (unsigned long long)snap.added, snap.name, snap.host);
+}
+
+/* Its records are the active tree's matter; here are the frames that hold them. */
+static cg_err dump_journal(struct store *s, uint64_t number, struct cg_str *out,
+                           struct cg_errbuf *eb)
+{
+    struct store_journal *j = NULL;
+    struct cg_span text;
+    uint64_t at = STORE_JOURNAL_FIRST, next, frames = 0;
+    cg_err e = store_journal_open(s, number, &j, eb);
+    if (e) {
+        return e == CG_ENOENT ? cg_fail(eb, e, "the journal has no such segment") : e;
+    }
+    while (!e && (e = store_journal_read(j, at, &text, &next, eb)) == CG_OK) {
+        e = cg_str_addf(out, "frame at %llu, %u bytes\n", (unsigned long long)at, text.len);
+        at = next;
+        frames++;
+    }
+    store_journal_close(j);
+    return e == CG_ENOENT ? cg_str_addf(out, "frames %llu, up to %llu\n",
+                                        (unsigned long long)frames, (unsigned long long)at)
+                          : e;
 }
 
 cg_err store_dump(struct store *s, const char *what, struct cg_str *out, struct cg_errbuf *eb)
@@ -105,5 +138,13 @@ cg_err store_dump(struct store *s, const char *what, struct cg_str *out, struct 
     if (strncmp(what, "node ", 5) == 0) {
         return dump_node(s, what + 5, out, eb);
     }
-    return cg_fail(eb, CG_EINVAL, "dump config, state, pack HEX, run HEX, or node SCORE");
+    if (strncmp(what, "parity ", 7) == 0 && numbered_name(what + 7, 8, &id)) {
+        return parity_dump(s, (uint32_t)id, out, eb);
+    }
+    if (strncmp(what, "journal ", 8) == 0 && numbered_name(what + 8, 16, &id)) {
+        return dump_journal(s, id, out, eb);
+    }
+    return cg_fail(eb, CG_EINVAL,
+                   "dump config, state, pack HEX, run HEX, node SCORE, parity HEX, or journal HEX; "
+                   "HEX is the name of a file of packs, index, parity or journal");
 }

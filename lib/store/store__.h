@@ -743,6 +743,7 @@ cg_err pack_list(const struct store_io *io, uint32_t **ids, size_t *count, struc
 
 /* Mends a pack by its parity; CG_ENOENT: it has none. */
 cg_err parity_mend(struct store *s, uint32_t pack, bool *mended);
+cg_err parity_dump(struct store *s, uint32_t pack, struct cg_str *out, struct cg_errbuf *eb);
 
 /* ---- survey.c: what packs hold, for rewriting, check and repair ---- */
 

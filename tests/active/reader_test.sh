@@ -42,6 +42,7 @@ for seed in 1 2 3; do
     check "init" "$build/commands/store" -q -s "$store" init
     "$build/test/active_scene" "$store" secret $seed > "$top/want"
     check "its journal has several segments" test "$(ls "$store/journal" | wc -l)" -ge 2
+    check "a segment is dumped" sh -c "'$build/commands/store' -s '$store' dump journal \$(ls '$store/journal' | head -1) | grep -q '^frames [1-9]'"
     python3 "$reader" "$store" "$top/pass" tree active > "$top/got" || echo "reader failed" >> "$top/got"
     check "the tree is shown as it is ($seed)" diff "$top/want" "$top/got"
     if [ "$(id -u)" -eq 0 ]; then # directories may be closed to their owner

@@ -86,6 +86,15 @@ seq 1 60000 > "$top/t/numbers"
 rm "$top/t/dir/random"
 check put_second store put --exclude 'lin*' --exclude '/dir/dangling' work "$top/t"
 check excluded refuses 'not in this snapshot' store cat work:dir/deep/linked
+printf '# what is not wanted\n\nlin*\n/dir/dangling\n' > "$top/patterns"
+check exclude_from bash -c "'$build/commands/store' --json put -n --exclude-from '$top/patterns' work '$top/t' > '$top/a' &&
+    '$build/commands/store' --json put -n --exclude 'lin*' --exclude '/dir/dangling' work '$top/t' > '$top/b' &&
+    diff <(sed 's/,.seconds.*//' '$top/a') <(sed 's/,.seconds.*//' '$top/b')"
+if [ "$(id -u)" = 0 ] && mkdir "$top/dev" && mknod "$top/dev/zero" c 1 5 2> /dev/null; then
+    check no_devices bash -c "'$build/commands/store' -q put dev '$top/dev' && [ -z \"\$('$build/commands/store' ls dev)\" ]"
+    check devices bash -c "'$build/commands/store' -q --devices put dev '$top/dev' && '$build/commands/store' -q --devices get dev '$top/dev2' &&
+        [ \"\$(stat -c '%F %t %T' '$top/dev2/zero')\" = 'character special file 1 5' ]"
+fi
 check by_date bash -c "'$build/commands/store' cat '$before:dir/random' | cmp - '$top/r/dir/random'"
 check one_file store get "$before:dir/random" "$top/one"
 check one_file_same cmp "$top/one/random" "$top/r/dir/random"
@@ -114,10 +123,16 @@ check still_there bash -c "'$build/commands/store' cat work:numbers | cmp - '$to
 check stats bash -c "'$build/commands/store' stats | grep -q '^packs'"
 check dump_state bash -c "'$build/commands/store' dump state | grep -q '^ref '"
 check dump_pack bash -c "'$build/commands/store' dump pack \$(ls '$top/s/packs' | head -1) | grep -q '^frames'"
+check dump_config bash -c "'$build/commands/store' dump config | grep -q '^slot 1 recovery key'"
+check dump_node bash -c "'$build/commands/store' dump node \$('$build/commands/store' --json snap work | tail -1 | grep -o '[0-9a-f]\{48\}') | grep -q work"
+check dump_what refuses 'journal HEX' store dump nonsense
 check dump_run bash -c "'$build/commands/store' dump run \$(ls '$top/s/index' | head -1) | grep -q 'count'"
 
 check wrong_passphrase refuses 'passphrase is wrong' store --passphrase-file "$top/pass2" snap
+sums() { (cd "$top/s" && find packs index state -type f -exec sha256sum {} + | sort -k2); }
+sums > "$top/sums"
 check change store passphrase --from "$top/pass2"
+check change_rewrites_nothing diff "$top/sums" <(sums)
 check old_passphrase refuses 'passphrase is wrong' store snap
 check new_passphrase store --passphrase-file "$top/pass2" snap
 echo "$recovery" > "$top/recovery"
@@ -158,12 +173,32 @@ check cable_pulled refuses 'the other side ended' \
     store -s "|dd bs=65536 count=400 2> /dev/null | $build/commands/store -s $top/s3 serve" --plain put cut "$top/big"
 check after_it store -s "|$build/commands/store -s $top/s3 serve" --plain put cut "$top/big"
 check after_it_same bash -c "'$build/commands/store' -s '$top/s3' cat cut:big | cmp - '$top/big'"
+# A copy that is cut off after its commit at 256 MiB goes on from there.
+head -c 300000000 /dev/urandom > "$top/large"
+cat > "$top/cut.py" <<'END'
+import os
+left = 285000000
+while left > 0 and (got := os.read(0, 65536)):
+    left -= os.write(1, got)
+END
+check init_source store -s "$top/s6" init
+check put_source store -s "$top/s6" --plain put large "$top/large"
+check init_target store -s "$top/s7" --domain "$top/s6" init
+check copy_cut_off refuses 'the other side ended' \
+    store -s "$top/s6" --plain copy "|python3 $top/cut.py | $build/commands/store -s $top/s7 serve"
+check copy_goes_on bash -c "'$build/commands/store' -s '$top/s6' --json --plain copy '$top/s7' 2> /dev/null | tail -1 | python3 -c 'import json, sys
+c = json.load(sys.stdin)
+assert 0 < c[\"bytes\"] < 60e6, c'"
+check copy_went_on bash -c "'$build/commands/store' -s '$top/s7' cat large:large | cmp - '$top/large'"
+rm -r "$top/large" "$top/s6" "$top/s7"
 check foreign_pack bash -c "cp '$top'/s2/packs/* '$top/f'; n=\$(ls '$top/s/packs' | tail -1); cp '$top/s/packs/'\$n '$top/keep'
     cp '$top/f' '$top/s/packs/'\$n; ! '$build/commands/store' -q check; cp '$top/keep' '$top/s/packs/'\$n; '$build/commands/store' -q check"
 check parity store -s "$top/s3" parity 2
 big=$(ls -S "$top/s3/packs" | head -1)
 cp "$top/s3/packs/$big" "$top/whole"
 dd if=/dev/zero of="$top/s3/packs/$big" bs=1 seek=2000 count=70000 conv=notrunc 2> /dev/null
+check dump_parity bash -c "'$build/commands/store' -s '$top/s3' dump parity $big | grep -q '^block 0 of the pack is damaged'"
+check copy_reads_no_damage refuses 'damaged' store -s "$top/s3" copy "$top/s2" cut
 check damage_is_seen bash -c "! '$build/commands/store' -q -s '$top/s3' scrub"
 check parity_mends store -s "$top/s3" repair
 check parity_same cmp "$top/whole" "$top/s3/packs/$big"
@@ -217,6 +252,7 @@ ago() { DAYS_AGO=$1 ASAN_OPTIONS=verify_asan_link_order=0 LD_PRELOAD=$top/shift.
 check init_forecast ago 50 -s "$top/s5" init
 for days in 40 10 5; do
     head -c 10000000 /dev/urandom > "$top/grows"
+    cp "$top/grows" "$top/grew.$days"
     check "put_$days" ago $days -s "$top/s5" put grows "$top/grows"
 done
 check forecast bash -c "'$build/commands/store' -s '$top/s5' --json stats | python3 -c 'import json, sys
@@ -225,8 +261,47 @@ assert 1.9e6 < s[\"bytes_a_day\"] < 2.1e6, s
 assert abs(s[\"days_left\"] - s[\"space_free\"] / s[\"bytes_a_day\"]) < 1, s'"
 check forecast_text bash -c "'$build/commands/store' -s '$top/s5' stats | grep -Eq '^forecast +grows by 2.0 MB a day: full in [0-9]+ days'"
 check no_forecast bash -c "'$build/commands/store' -s '$top/s4' --json stats | grep -q '\"bytes_a_day\":0,'"
+check get_by_day store -s "$top/s5" get "grows@$(date -u -d '7 days ago' +%Y-%m-%d):grows" "$top/then"
+check get_by_day_same cmp "$top/then/grows" "$top/grew.10"
+echo before > "$top/grows"
+check put_yesterday ago 1 -s "$top/s5" put grows "$top/grows"
+echo now > "$top/grows"
+check put_today store -s "$top/s5" put grows "$top/grows"
+check line_yesterday test "$(loud -s "$top/s5" cat grows@yesterday:grows)" = before
+check all_yesterday test "$(loud -s "$top/s5" cat yesterday:grows)" = before
+check diff_yesterday test "$(loud -s "$top/s5" diff grows@yesterday grows)" = 'M grows'
+kept() { loud -s "$top/s5" keep -n "$@" grows | grep -c ^kept; }
+check keep_rules test "$(kept --last 2) $(kept --hourly 3) $(kept --daily 4) $(kept --weekly 9) $(kept --yearly 1) $(kept --last 1 --daily 2)" = "2 3 4 $(
+    for days in 40 10 5 1 0; do date -u -d "$days days ago" +%G-%V; done | sort -u | wc -l) 1 2"
+check keep_months test "$(kept --monthly 9)" = "$(for days in 40 10 5 1 0; do date -u -d "$days days ago" +%Y%m; done | sort -u | wc -l)"
 check keep_by_date store -s "$top/s5" keep --daily 1 grows
 check kept test "$(loud -s "$top/s5" snap grows | wc -l)" = 1
+# A line that moves on a terminal, nothing elsewhere, an object a second with --json.
+cat > "$top/terminal.py" <<'END'
+import os, pty, re, sys
+said = b""
+def read(fd):
+    global said
+    got = os.read(fd, 4096)
+    said += got
+    return got
+sys.stdout = open(os.devnull, "w")
+os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+status = pty.spawn(sys.argv[1:], read)
+sys.exit(0 if status == 0 and re.search(rb"\r\x1b\[Kput: [0-9.]+ MB, .*MB/s", said) else 1)
+END
+check progress python3 "$top/terminal.py" "$build/commands/store" -s "$top/s5" --small --threads 0 put bar "$top/big" "$top/grew.5" "$top/grew.10"
+check no_progress bash -c "[ -z \"\$('$build/commands/store' -s '$top/s5' --small put bar2 '$top/big' 2>&1 > /dev/null)\" ]"
+json() { # each line is an object, on standard output and standard error
+    loud --json "$@" > "$top/json" 2>&1 || true
+    python3 -c 'import json, sys
+for line in open(sys.argv[1]):
+    assert isinstance(json.loads(line), dict), line' "$top/json"
+}
+for verb in "put bar $top/big" ls "ls bar" "find big" snap "keep -n --last 1" collect check "scrub --budget 1K" parity stats "history big" \
+    "diff grows bar" "copy $top/s3" repair; do
+    check "json ${verb%% *}" json -s "$top/s5" --small $verb
+done
 check no_store refuses 'config' store -s "$top" snap
 check usage bash -c "'$build/commands/store' 2> /dev/null; [ \$? = 2 ]"
 check wrong_verb refuses 'no such verb' store nonsense

@@ -10,7 +10,7 @@ store() { "$build/commands/store" -q "$@"; }
 pid=
 clean() {
     [ -z "$pid" ] || kill "$pid" 2> /dev/null
-    umount -l "$top/m" 2> /dev/null
+    umount -l "$top/m2/m" "$top/m" 2> /dev/null
     rm -rf "$top"
 }
 trap clean EXIT
@@ -66,6 +66,11 @@ check "a link's target is there" is "$(readlink "$top/m/snap/home/link")" docs/T
 check "two names are one file" test "$top/m/snap/home/linked" -ef "$top/m/snap/home/docs/TOUR.md"
 check "nothing can be written" is "$(touch "$top/m/snap/home/x" 2>&1 | grep -c 'Read-only')" 1
 check "a snapshot that is made meanwhile is there" sh -c "'$build/commands/store' -q put again '$top/t' && test -f '$top/m/snap/again/hole'"
+mkdir -p "$top/m2/m" && echo beside > "$top/m2/beside"
+mount --bind "$top/m" "$top/m2/m"
+check "what is mounted below stays out with -x" sh -c "'$build/commands/store' -q -x put around '$top/m2' && [ -d '$top/m/snap/around/m' ] &&
+    [ -z \"\$(ls '$top/m/snap/around/m')\" ] && [ -f '$top/m/snap/around/beside' ]"
+umount "$top/m2/m"
 check "it is unmounted" umount "$top/m"
 check "and has ended by itself" wait_for sh -c "! kill -0 $pid"
 pid=
