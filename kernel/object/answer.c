@@ -18,11 +18,12 @@ void answer_forget(uint32_t t)
 }
 
 /* Ends the link between r and its thread, which gets back nothing. */
-/*@ REPLIES(requires) LINKS_BUT(requires, r_thread[r])
+/*@ requires replies && links(r_thread[r]);
     requires is_reply(r) && r_thread[r] != NIL && t_state[r_thread[r]] <= THREAD_READY;
     assigns r_thread[r], t_reply[r_thread[r]], r_context[r], r_below[r], r_above[r];
     assigns r_below[r_above[r]], r_above[r_below[r]], c_top[r_context[r]];
-    REPLIES(ensures) LINKS(ensures)
+    ensures replies;
+    LINKS(ensures)
     ensures r_thread[r] == NIL && r_context[r] == NIL && t_reply[\old(r_thread[r])] == NIL; */
 static void unlink_all(uint32_t r)
 {
@@ -40,6 +41,7 @@ void answer_return(uint32_t r)
     uint32_t c = r_context[r];
     bool back = c != NIL && c_top[c] == r;
     unlink_all(r);
+    /*@ assert placed(NIL); */
     if (!back) {
         return;
     }
@@ -47,11 +49,11 @@ void answer_return(uint32_t r)
 }
 
 /* a, which has waited in r for its answer, waits no more: it runs, or stays stopped. */
-/*@ WORK(requires) REPLIES(requires) LINKS(requires)
-    requires s_fault && is_reply(r) && is_thread(a) && r_thread[r] == a;
+/*@ requires works;
+    requires is_reply(r) && is_thread(a) && r_thread[r] == a;
     requires t_state[a] >= THREAD_ANSWER && t_fault[a] == 0;
     CONTEXT_FIELDS(assigns)
-    RUNNING(ensures)
+    ensures works;
     ensures r_thread[r] == NIL && r_context[r] == NIL;
     ensures t_state[a] <= THREAD_READY && t_reply[a] == NIL;
     ensures \forall integer t; is_thread(t) && t != a ==>
@@ -110,7 +112,12 @@ bool reply_end(uint32_t r)
     }
     if (t_state[a] == THREAD_RECEIVING) {
         reply_unlink(r);
+        /*@ assert l_answer; */
+        /*@ assert l_offer; */
+        /*@ assert l_none; */
         /*@ assert l_lent(NIL); */
+        /*@ assert l_lender; */
+        /*@ assert placed(NIL); */
         return true;
     }
     if (t_state[a] >= THREAD_ANSWER) {
@@ -123,16 +130,16 @@ bool reply_end(uint32_t r)
 }
 
 /* One slice of taking c from those who would get it back. True when nobody is left. */
-/*@ RUNNING(requires)
+/*@ requires works;
     requires is_context(c);
     assigns t_reply[0 .. T_MAX-1], r_thread[0 .. R_MAX-1], r_context[0 .. R_MAX-1];
     assigns r_below[0 .. R_MAX-1], r_above[0 .. R_MAX-1], c_top[0 .. C_MAX-1];
-    RUNNING(ensures)
+    ensures works;
     ensures \result == true <==> c_top[c] == NIL; */
 static bool forget_slice(uint32_t c)
 {
     /*@ loop invariant 0 <= k <= DRAIN_SLICE;
-        RUNNING(loop invariant)
+        loop invariant works;
         loop assigns k, t_reply[0 .. T_MAX-1], r_thread[0 .. R_MAX-1], r_context[0 .. R_MAX-1];
         loop assigns r_below[0 .. R_MAX-1], r_above[0 .. R_MAX-1], c_top[0 .. C_MAX-1];
         loop variant DRAIN_SLICE - k; */
@@ -143,12 +150,14 @@ static bool forget_slice(uint32_t c)
 }
 
 /* Leaves c, which serves nobody, as the boot left it. */
-/*@ DUE(requires) CONTEXTS(requires) PLACED(requires)
+/*@ requires due_times && contexts && placed(NIL);
     requires x_links && is_context(c) && c_thread[c] == NIL;
     DUE_FIELDS(assigns)
     REFILL_FIELDS(assigns)
     assigns running, c_budget[c], c_period[c], c_count[c], c_used[c], c_turn[c];
-    DUE(ensures) CONTEXTS(ensures) PLACED(ensures)
+    ensures due_times;
+    ensures contexts;
+    ensures placed(NIL);
     ensures due_count < c_place[c] && c_budget[c] == 0 && running != c; */
 static void context_clear(uint32_t c)
 {

@@ -5,11 +5,11 @@
 #include "object/endpoint.h"
 
 /* t gets back no more what it has lent, if anything. */
-/*@ RUNNING(requires)
+/*@ requires works;
     requires is_thread(t);
     assigns t_reply[t], r_thread[t_reply[t]], r_context[0 .. R_MAX-1], r_below[0 .. R_MAX-1];
     assigns r_above[0 .. R_MAX-1], c_top[0 .. C_MAX-1];
-    RUNNING(ensures)
+    ensures works;
     ensures t_reply[t] == NIL || r_context[t_reply[t]] == NIL;
     ensures \old(t_reply[t]) != NIL && \old(r_context[t_reply[t]]) != NIL ==>
    c_top[\old(r_context[t_reply[t]])] ==
@@ -19,7 +19,8 @@ void answer_forget(uint32_t t);
 
 /* Ends the link between r and its thread, which is stopped or ready; what that one has lent through
  * it returns, unless it was lent on meanwhile: then it returns to nobody. */
-/*@ WORK(requires) REPLIES(requires) LINKS_BUT(requires, r_thread[r])
+/*@ requires queues && ready_queues && due_times && contexts && x_links && placed(NIL);
+    requires replies && links(r_thread[r]);
     requires s_fault;
     requires is_reply(r) && r_thread[r] != NIL && t_state[r_thread[r]] <= THREAD_READY;
     CONTEXT_FIELDS(assigns)
@@ -50,12 +51,12 @@ uint32_t answer(uint32_t t, uint32_t r);
 
 /* t waits no more: it is answered with error, and runs; a thread that waits because of a fault is
  * stopped instead. */
-/*@ RUNNING(requires)
+/*@ requires works;
     requires is_thread(t) && error < ERRORS;
     STOP_FIELDS(assigns)
     assigns t_order[0 .. T_MAX-1];
     DUE_FIELDS(assigns)
-    RUNNING(ensures)
+    ensures works;
     ensures t_state[t] <= THREAD_READY && t_queue[t] <= PRIORITIES;
     ensures t_reply[t] == NIL || t_reply[t] == \old(t_reply[t]);
     ensures PRIORITIES < \old(t_queue[t]) && \old(t_prev[t]) == NIL ==>

@@ -40,7 +40,7 @@ void context_configure(uint32_t c, uint64_t budget, uint64_t period, uint64_t st
 }
 
 /* Drops the refill in use, whose amount is 0; there is another. */
-/*@ CONTEXTS(requires)
+/*@ requires contexts;
     requires is_context(c) && c_count[c] > 1 && c_amount0[c] == 0;
     assigns c_count[c];
     REFILL_FIELDS(assigns)
@@ -133,7 +133,7 @@ static void refill_add(uint32_t c, uint32_t k, uint64_t amount, uint64_t time)
 /* Moves amount from the refill in use to the last one, to come back at due: as a refill of its own
  * if a place is free and the last one, used up, would end before; else within the last one, which
  * is delayed as far as needed. */
-/*@ CONTEXTS(requires)
+/*@ requires contexts;
     requires is_context(c) && amount <= c_amount0[c];
     assigns c_count[c];
     REFILL_FIELDS(assigns)
@@ -163,7 +163,7 @@ static void refill_return(uint32_t c, uint64_t amount, uint64_t due)
 }
 
 /* Uses amount of the refill in use from start on; it comes back one period later. */
-/*@ CONTEXTS(requires)
+/*@ requires contexts;
     requires is_context(c) && amount <= c_amount0[c] && start >= c_time0[c];
     assigns c_count[c];
     REFILL_FIELDS(assigns)
@@ -187,7 +187,7 @@ static void refill_use(uint32_t c, uint64_t amount, uint64_t start)
 }
 
 /* Merges the refill in use into the next one. */
-/*@ CONTEXTS(requires)
+/*@ requires contexts;
     requires is_context(c) && c_count[c] > 1;
     assigns c_count[c];
     REFILL_FIELDS(assigns)
@@ -203,7 +203,7 @@ static void refill_delay(uint32_t c)
 }
 
 /* The same for a refill that is too small to run on. */
-/*@ CONTEXTS(requires)
+/*@ requires contexts;
     requires is_context(c);
     assigns c_count[c];
     REFILL_FIELDS(assigns)

@@ -60,7 +60,9 @@ extern uint32_t t_context[T_MAX];
 
     predicate x_none{L} = \forall integer c; is_context(c) ==>
         (c_count[c] <= 1 ==> c_amount1[c] == 0) && (c_count[c] <= 2 ==> c_amount2[c] == 0) &&
-        (c_count[c] <= 3 ==> c_amount3[c] == 0); */
+        (c_count[c] <= 3 ==> c_amount3[c] == 0);
+
+    predicate contexts{L} = x_period && x_count && x_sum && x_none && x_turn; */
 
 /* clang-format off */
 #define CONTEXTS(clause) clause x_period; clause x_count; clause x_sum; clause x_none;     \
@@ -100,7 +102,7 @@ void context_configure(uint32_t c, uint64_t budget, uint64_t period, uint64_t st
 /* Books ticks that were used from start on. What a refill lacked is taken from the next ones. True
  * when the turn is over: what may be used next is not due at start + used, or a whole share has
  * come back and it is the others' turn. */
-/*@ CONTEXTS(requires)
+/*@ requires contexts;
     requires is_context(c);
     assigns c_turn[c], c_count[c], c_used[c];
     REFILL_FIELDS(assigns)
@@ -112,7 +114,7 @@ void context_configure(uint32_t c, uint64_t budget, uint64_t period, uint64_t st
 bool context_charge(uint32_t c, uint64_t start, uint64_t used);
 
 /* Merges the refills that are due at a time into the one in use. */
-/*@ CONTEXTS(requires)
+/*@ requires contexts;
     requires is_context(c);
     assigns c_count[c];
     REFILL_FIELDS(assigns)
@@ -122,7 +124,7 @@ bool context_charge(uint32_t c, uint64_t start, uint64_t used);
 void context_merge(uint32_t c, uint64_t time);
 
 /* Ticks that may be used before the turn is over. */
-/*@ CONTEXTS(requires)
+/*@ requires contexts;
     requires is_context(c);
     assigns \nothing;
     ensures \result <= c_budget[c]; */

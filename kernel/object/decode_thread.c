@@ -236,14 +236,14 @@ uint32_t decode_thread(uint32_t label)
 }
 
 /* Budget and period from now on; whoever runs on the context goes on by the new ones. */
-/*@ RUNNING(requires)
+/*@ requires works;
     requires is_context(c);
     assigns d_argument, d_limit, t_state[c_thread[c]], t_queue[c_thread[c]];
     READY_FIELDS(assigns)
     DUE_FIELDS(assigns)
     assigns c_budget[c], c_period[c], c_count[c], c_used[c], c_turn[c];
     REFILL_FIELDS(assigns)
-    RUNNING(ensures)
+    ensures works;
     ensures \result < ERRORS;
     ensures \result == 0 ==> c_budget[c] == d_word[0] && c_period[c] == d_word[1];
     ensures \result != 0 ==>

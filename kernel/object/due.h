@@ -29,7 +29,9 @@ extern uint32_t due_count;
         1 <= c_place[c] < C_MAX && due_heap[c_place[c]] == c;
 
     predicate d_order{L} = \forall integer i; 2 <= i <= due_count ==>
-        c_due[due_heap[i / 2]] <= c_due[due_heap[i]]; */
+        c_due[due_heap[i / 2]] <= c_due[due_heap[i]];
+
+    predicate due_times{L} = d_count && d_heap && d_place && d_order; */
 
 /* clang-format off */
 #define DUE(clause) clause d_count; clause d_heap; clause d_place; clause d_order;
@@ -42,7 +44,7 @@ extern uint32_t due_count;
 void due_init(void);
 
 /* Lets c, which does not wait, wait until due. */
-/*@ DUE(requires)
+/*@ requires due_times;
     requires is_context(c) && !waits_due(c);
     assigns due_heap[1 .. C_MAX-1], c_place[1 .. C_MAX-1], c_due[c], due_count;
     DUE(ensures)
@@ -52,7 +54,7 @@ void due_init(void);
 void due_insert(uint32_t c, uint64_t due);
 
 /* Ends the waiting of c. */
-/*@ DUE(requires)
+/*@ requires due_times;
     requires is_context(c) && waits_due(c);
     assigns due_heap[1 .. C_MAX-1], c_place[1 .. C_MAX-1], due_count;
     DUE(ensures)

@@ -33,13 +33,15 @@ static uint32_t meet_check(uint32_t from, uint32_t to, uint32_t r, uint32_t stat
 
 /* from, which calls, waits for its answer in the reply object r; its time goes along to to, if that
  * has none. */
-/*@ QUEUES(requires) PLACED(requires) REPLIES(requires) LINKS(requires)
+/*@ requires queues && placed(NIL) && replies && links(NIL);
     requires s_fault && x_links && MEETS(from, to) && t_reply[to] == NIL;
     requires is_reply(r) && r_thread[r] == NIL;
     assigns t_state[from], t_reply[from], r_thread[r], r_context[r], r_below[r];
     assigns r_above[c_top[t_context[from]]], c_top[t_context[from]];
     assigns c_thread[t_context[from]], t_context[from], t_context[to];
-    PLACED(ensures) REPLIES(ensures) LINKS(ensures)
+    ensures placed(NIL);
+    ensures replies;
+    ensures links(NIL);
     ensures s_fault;
     ensures x_links;
     ensures t_state[from] == (t_fault[from] == 0 ? THREAD_ANSWER : THREAD_HANDLED);
@@ -64,17 +66,13 @@ static void lend(uint32_t from, uint32_t to, uint32_t r)
 
 /* from and to, neither in a queue, meet; the message was checked. from waits for its answer in r,
  * or has sent and is ready. */
-/*@ QUEUES(requires) READY(requires) DUE(requires) PLACED(requires) REPLIES(requires)
-    LINKS(requires) MESSAGES(requires)
-    requires s_fault && x_links && MEETS(from, to) && t_reply[to] == NIL;
+/*@ requires works && messages && MEETS(from, to) && t_reply[to] == NIL;
     requires state == THREAD_CALLING || (state == THREAD_SENDING && t_fault[from] == 0);
     requires state == THREAD_CALLING ==> is_reply(r) && r_thread[r] == NIL;
     requires t_fault[from] == 0 ==> message_fits(from, to);
     MEET_FIELDS(assigns)
-    QUEUES(ensures) READY(ensures) DUE(ensures) PLACED(ensures) REPLIES(ensures)
-    LINKS(ensures) MESSAGES(ensures)
-    ensures s_fault;
-    ensures x_links;
+    RUNNING(ensures)
+    ensures messages;
     ensures t_queue[to] == NIL && t_state[to] == \old(t_state[to]) && t_reply[to] == NIL;
     ensures t_state[from] == (state == THREAD_SENDING ? THREAD_READY
                               : t_fault[from] == 0 ? THREAD_ANSWER : THREAD_HANDLED);
@@ -91,7 +89,7 @@ static void meet(uint32_t from, uint32_t to, uint32_t r, uint32_t state)
 }
 
 /* t waits for a receiver. */
-/*@ STANDING(requires)
+/*@ requires stands;
     requires is_thread(t) && is_endpoint(e) && t_queue[t] == NIL && t_reply[t] == NIL;
     requires t_state[t] <= THREAD_READY && q_head[PRIORITIES + E_MAX + e + 1] == NIL;
     requires state == THREAD_CALLING || (state == THREAD_SENDING && t_fault[t] == 0);
@@ -108,12 +106,12 @@ static void send_wait(uint32_t t, uint32_t e, uint32_t state)
 }
 
 /* t waits to receive no more, nor offers r. */
-/*@ STANDING(requires)
+/*@ requires stands;
     requires is_thread(t) && t_state[t] == THREAD_RECEIVING && t_reply[t] == r;
     assigns t_state[t], t_queue[t], t_reply[t], r_thread[r], ready_map, ready_top;
     assigns t_next[0 .. T_MAX-1], t_prev[0 .. T_MAX-1], q_head[0 .. Q_MAX-1];
     assigns q_tail[0 .. Q_MAX-1], e_cursor[0 .. E_MAX-1];
-    STANDING(ensures)
+    ensures stands;
     ensures t_state[t] == THREAD_STOPPED && t_queue[t] == NIL && t_reply[t] == NIL;
     ensures r != NIL ==> r_thread[r] == NIL; */
 static void receive_leave(uint32_t t, uint32_t r)
@@ -125,7 +123,7 @@ static void receive_leave(uint32_t t, uint32_t r)
 }
 
 /* t's message, which was checked, goes to to, which receives and offers r. */
-/*@ RUNNING(requires)
+/*@ requires works;
     requires messages && is_thread(t) && is_thread(to) && to != t;
     requires t_queue[t] == NIL && t_reply[t] == NIL && t_state[t] <= THREAD_READY;
     requires t_state[to] == THREAD_RECEIVING && t_reply[to] == r;
@@ -133,7 +131,7 @@ static void receive_leave(uint32_t t, uint32_t r)
         (state == THREAD_SENDING && t_fault[t] == 0);
     requires t_fault[t] == 0 ==> message_fits(t, to);
     MEET_FIELDS(assigns)
-    RUNNING(ensures)
+    ensures works;
     ensures messages;
     ensures t_state[to] == THREAD_READY;
     ensures t_state[t] == (state == THREAD_SENDING ? THREAD_READY
@@ -167,7 +165,7 @@ uint32_t endpoint_send(uint32_t t, uint32_t e, uint32_t state, bool wait)
 }
 
 /* t, the running thread, waits, and offers r. */
-/*@ STANDING(requires)
+/*@ requires stands;
     requires is_thread(t) && is_endpoint(e) && t == current && t_queue[t] == NIL;
     requires t_state[t] == THREAD_READY && t_reply[t] == NIL;
     requires q_head[PRIORITIES + e + 1] == NIL;
@@ -253,7 +251,7 @@ bool endpoint_cancel(uint32_t e, uint64_t badge)
         e_badge[e] = badge;
     }
     /*@ loop invariant 0 <= k <= DRAIN_SLICE;
-        RUNNING(loop invariant)
+        loop invariant works;
         loop assigns k, t_fault[0 .. T_MAX-1];
         WAKE_FIELDS(loop assigns)
         loop variant DRAIN_SLICE - k; */
@@ -272,7 +270,7 @@ bool endpoint_cancel(uint32_t e, uint64_t badge)
 bool endpoint_end(uint32_t e)
 {
     /*@ loop invariant 0 <= k <= DRAIN_SLICE;
-        RUNNING(loop invariant)
+        loop invariant works;
         loop assigns k, t_fault[0 .. T_MAX-1];
         WAKE_FIELDS(loop assigns)
         loop variant DRAIN_SLICE - k; */

@@ -63,11 +63,11 @@ uint32_t endpoint_send(uint32_t t, uint32_t e, uint32_t state, bool wait);
 uint32_t endpoint_receive(uint32_t t, uint32_t e, uint32_t r, bool wait);
 
 /* One slice of ending the waiting of senders with a badge. True when all are gone. */
-/*@ RUNNING(requires)
+/*@ requires works;
     requires is_endpoint(e);
     WAKE_FIELDS(assigns)
     assigns t_fault[0 .. T_MAX-1], e_badge[e];
-    RUNNING(ensures)
+    ensures works;
     ensures \result == true <==> e_cursor[e] == NIL; */
 bool endpoint_cancel(uint32_t e, uint64_t badge);
 

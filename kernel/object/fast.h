@@ -47,8 +47,7 @@ static inline bool fast_lends(uint32_t s)
 }
 
 /* t calls that one by the endpoint's capability in slot s, and then waits in state. */
-/*@ QUEUES(requires)
-    REPLIES(requires)
+/*@ requires queues && replies;
     requires x_links && s_nil;
     requires runs(t) && 0 <= s < SLOTS && is_endpoint(s_object[s]);
     requires t_reply[CALLED(s)] != NIL && t_context[CALLED(s)] == NIL;
@@ -85,8 +84,7 @@ static inline uint32_t fast_lend(uint32_t t, uint32_t s, uint32_t state)
 
 /* t's message names the reply object in which somebody waits in state who lent t its time and would
  * run next, and an endpoint with nobody to send; there is no signal for t. */
-/*@ QUEUES(requires)
-    REPLIES(requires)
+/*@ requires queues && replies;
     requires x_links && s_nil && cap_object && k_sizes;
     requires runs(t) && t_cnode[t] < HOME_SLOTS && 0 <= t_notification[t] < N_MAX;
     requires state >= THREAD_ANSWER;
@@ -128,8 +126,7 @@ static inline bool fast_returns(uint32_t t, uint32_t state)
 }
 
 /* t answers that one, and receives. */
-/*@ QUEUES(requires)
-    REPLIES(requires)
+/*@ requires queues && replies;
     requires x_links && t_context[CALLER(t)] == NIL && t_queue[CALLER(t)] == NIL;
     requires runs(t) && is_slot(ENDPOINT_SLOT(t)) && is_endpoint(s_object[ENDPOINT_SLOT(t)]);
     requires c_top[t_context[t]] != NIL;

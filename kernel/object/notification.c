@@ -9,7 +9,7 @@ uint32_t n_thread[N_MAX];
 uint32_t t_notification[T_MAX];
 
 /* t, which waits for it, gets the word. */
-/*@ RUNNING(requires)
+/*@ requires works;
     requires is_thread(t) &&
         (t_state[t] == THREAD_RECEIVING || t_state[t] == THREAD_WAITING);
     WAKE_FIELDS(assigns)
@@ -29,7 +29,7 @@ static void deliver(uint32_t t, uint64_t word)
 }
 
 /* Who gets what is signalled to n; NIL when nobody waits. */
-/*@ QUEUES(requires) PLACED(requires)
+/*@ requires queues && placed(NIL);
     requires n_links && is_notification(n);
     assigns \nothing;
     ensures \result == NIL ==> q_head[PRIORITIES + 2 * E_MAX + n + 1] == NIL &&
@@ -105,7 +105,7 @@ void notification_unbind(uint32_t n)
 bool notification_end(uint32_t n)
 {
     /*@ loop invariant 0 <= k <= DRAIN_SLICE;
-        RUNNING(loop invariant)
+        loop invariant works;
         loop assigns k;
         WAKE_FIELDS(loop assigns)
         loop assigns t_fault[0 .. T_MAX-1];

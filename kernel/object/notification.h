@@ -21,16 +21,8 @@ extern uint32_t t_notification[T_MAX];
         (\forall integer t; is_thread(t) ==> 0 <= t_notification[t] < N_MAX &&
             (t_notification[t] != NIL ==> n_thread[t_notification[t]] == t)); */
 
-/* RUNNING in one, and what is bound to what. */
-/*@ predicate going{L} =
-        q_refs && q_ends && q_out && q_next && q_prev && q_first && q_last && q_headed &&
-        q_tailed && q_both && to_range && to_one && to_next && to_between && to_first && to_last &&
-        y_priority && y_map && y_top && y_own && s_state && s_current && s_nil && s_aside &&
-        s_placed && s_timed(0) && s_queued(0) && s_send && s_receive && s_wait && s_due && e_one &&
-        e_cursors && n_waits && r_refs && r_agree && r_lent && r_tops && r_topped && r_out &&
-        r_down && r_up && l_answer && l_offer && l_none && l_lent(0) && l_lender && s_fault &&
-        d_count && d_heap && d_place && d_order && x_period && x_count && x_sum && x_none &&
-        x_turn && x_links && n_links; */
+/* The same, and what is bound to what. */
+/*@ predicate going{L} = works && n_links; */
 
 /* clang-format off */
 #define BOUND_FIELDS(clause)                                                                       \
@@ -48,18 +40,18 @@ extern uint32_t t_notification[T_MAX];
 
 /* Sets bits: answers the bound thread if it waits to receive, else the first waiter, else they stay
  * to be taken. */
-/*@ RUNNING(requires)
+/*@ requires works;
     requires n_links && is_notification(n);
     WAKE_FIELDS(assigns)
     assigns n_word[n];
-    RUNNING(ensures)
+    ensures works;
     ensures n_links;
     ensures n_word[n] == 0 || n_word[n] == (\old(n_word[n]) | bits);
     ensures n_word[n] != 0 ==> t_state[n_thread[n]] != THREAD_RECEIVING; */
 void notification_signal(uint32_t n, uint64_t bits);
 
 /* t, the running thread, takes the word; or waits for it, if it may. */
-/*@ STANDING(requires)
+/*@ requires stands;
     requires n_links && is_notification(n) && is_thread(t);
     requires t_state[t] == THREAD_READY && t_queue[t] == NIL && t_reply[t] == NIL;
     assigns t_reg[t * 32], t_reg[t * 32 + 11], n_word[n], t_state[t];
@@ -88,12 +80,12 @@ uint32_t notification_wait(uint32_t t, uint32_t n, bool wait);
 bool notification_take(uint32_t t);
 
 /* n and t, neither bound, are bound to each other; what is there already is taken. */
-/*@ RUNNING(requires)
+/*@ requires works;
     requires n_links && is_notification(n) && is_thread(t);
     requires n_thread[n] == NIL && t_notification[t] == NIL;
     WAKE_FIELDS(assigns)
     assigns n_word[n], n_thread[n], t_notification[t];
-    RUNNING(ensures)
+    ensures works;
     ensures n_links;
     ensures n_thread[n] == t && t_notification[t] == n;
     ensures n_word[n] != 0 ==> t_state[t] != THREAD_RECEIVING; */

@@ -54,39 +54,39 @@ uint32_t own_base(uint8_t type);
         t_reg[r] == 0;
     ensures t_reg[t * 32 + R_FULL] == 1; */
 void thread_init(uint32_t t);
-/*@ RUNNING(requires)
+/*@ requires works;
     requires 1 <= t < T_MAX;
     RUNNING_FIELDS(assigns)
-    RUNNING(ensures)
+    ensures works;
     ensures \result && t_state[t] == THREAD_STOPPED && t_queue[t] == NIL && t_fault[t] == 0;
     ensures t_reply[t] == NIL && t_context[t] == NIL && current != t; */
 bool thread_end(uint32_t t);
-/*@ RUNNING(requires)
+/*@ requires works;
     requires 1 <= e < E_MAX;
     RUNNING_FIELDS(assigns)
-    RUNNING(ensures)
+    ensures works;
     ensures \result ==> q_head[PRIORITIES + e + 1] == NIL && e_cursor[e] == NIL &&
         q_head[PRIORITIES + E_MAX + e + 1] == NIL; */
 bool endpoint_end(uint32_t e);
-/*@ RUNNING(requires)
+/*@ requires works;
     requires 1 <= n < N_MAX;
     requires n_links;
     RUNNING_FIELDS(assigns)
     assigns n_word[n];
-    RUNNING(ensures)
+    ensures works;
     ensures n_links;
     ensures \result ==> q_head[PRIORITIES + 2 * E_MAX + n + 1] == NIL && n_word[n] == 0; */
 bool notification_end(uint32_t n);
-/*@ RUNNING(requires)
+/*@ requires works;
     requires 1 <= r < R_MAX;
     RUNNING_FIELDS(assigns)
-    RUNNING(ensures)
+    ensures works;
     ensures \result && r_thread[r] == NIL && r_context[r] == NIL; */
 bool reply_end(uint32_t r);
-/*@ RUNNING(requires)
+/*@ requires works;
     requires 1 <= c < C_MAX;
     RUNNING_FIELDS(assigns)
-    RUNNING(ensures)
+    ensures works;
     ensures \result ==> c_top[c] == NIL && c_thread[c] == NIL && due_count < c_place[c];
     ensures \result ==> c_budget[c] == 0 && running != c; */
 bool context_end(uint32_t c);
@@ -94,7 +94,7 @@ bool context_end(uint32_t c);
 /* A capability was put into the hidden slot THREAD_SLOT(t, role), or is about to be taken out of
  * it. Without cnode a thread's handles are all refused; without space or context it does not run.
  */
-/*@ RUNNING(requires)
+/*@ requires works;
     requires n_links && is_thread(t) && role < ROLES;
     requires role == ROLE_NOTIFICATION ==> is_notification(s_object[THREAD_SLOT(t, role)]) &&
         n_thread[s_object[THREAD_SLOT(t, role)]] == NIL && t_notification[t] == NIL;
@@ -102,7 +102,7 @@ bool context_end(uint32_t c);
     RUNNING_FIELDS(assigns)
     assigns t_cnode[t], t_space[t], t_buffer[t], t_notification[t];
     assigns n_thread[0 .. N_MAX-1], n_word[0 .. N_MAX-1];
-    RUNNING(ensures)
+    ensures works;
     ensures n_links;
     ensures t_cnode[t] ==
         (role == ROLE_CNODE ? s_object[THREAD_SLOT(t, role)] : \old(t_cnode[t]));
@@ -116,14 +116,14 @@ bool context_end(uint32_t c);
         (role == ROLE_NOTIFICATION && n == s_object[THREAD_SLOT(t, role)]
              ? t : \at(n_thread[n],Pre)); */
 void thread_bound(uint32_t t, uint32_t role);
-/*@ RUNNING(requires)
+/*@ requires works;
     requires n_links && is_thread(t) && role < ROLES;
     requires role == ROLE_NOTIFICATION ==> is_notification(s_object[THREAD_SLOT(t, role)]) &&
         n_thread[s_object[THREAD_SLOT(t, role)]] == t;
     requires role == ROLE_CONTEXT ==> is_context(s_object[THREAD_SLOT(t, role)]);
     RUNNING_FIELDS(assigns)
     assigns t_cnode[t], t_space[t], t_buffer[t], t_notification[t], n_thread[0 .. N_MAX-1];
-    RUNNING(ensures)
+    ensures works;
     ensures n_links;
     ensures \forall integer n; is_notification(n) ==> n_thread[n] ==
         (role == ROLE_NOTIFICATION && n == s_object[THREAD_SLOT(t, role)]

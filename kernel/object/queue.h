@@ -79,7 +79,11 @@ extern uint32_t t_queue[T_MAX];
         q_head[t_queue[t]] != NIL && t_order[q_head[t_queue[t]]] <= t_order[t];
 
     predicate to_last{L} = \forall integer t; is_thread(t) ==> t_queue[t] != NIL ==>
-        q_tail[t_queue[t]] != NIL && t_order[t] <= t_order[q_tail[t_queue[t]]]; */
+        q_tail[t_queue[t]] != NIL && t_order[t] <= t_order[q_tail[t_queue[t]]];
+
+    predicate queues{L} = q_refs && q_ends && q_out && q_next && q_prev && q_first && q_last &&
+        q_headed && q_tailed && q_both && to_range && to_one && to_next && to_between && to_first &&
+        to_last; */
 
 /* The whole invariant, each clause a goal of its own. */
 /* clang-format off */
@@ -126,7 +130,7 @@ extern uint32_t t_queue[T_MAX];
 */
 
 /* Puts t, which stands in no queue, at the end of q. */
-/*@ QUEUES(requires)
+/*@ requires queues;
     requires is_thread(t) && is_queue(q) && t_queue[t] == NIL;
     assigns t_next[t], t_prev[t], t_queue[t], t_next[q_tail[q]], q_head[q], q_tail[q];
     assigns t_order[0 .. T_MAX-1];
@@ -148,7 +152,7 @@ static inline void queue_append(uint32_t q, uint32_t t)
 }
 
 /* Puts t, which stands in no queue, before all others of q. */
-/*@ QUEUES(requires)
+/*@ requires queues;
     requires is_thread(t) && is_queue(q) && t_queue[t] == NIL;
     assigns t_next[t], t_prev[t], t_queue[t], t_prev[q_head[q]], q_head[q], q_tail[q];
     assigns t_order[0 .. T_MAX-1];
@@ -170,7 +174,7 @@ static inline void queue_prepend(uint32_t q, uint32_t t)
 }
 
 /* Takes t out of its queue; the order of the others stays. */
-/*@ QUEUES(requires)
+/*@ requires queues;
     requires is_thread(t) && t_queue[t] != NIL;
     assigns t_next[t], t_prev[t], t_queue[t], t_next[t_prev[t]], t_prev[t_next[t]];
     assigns q_head[t_queue[t]], q_tail[t_queue[t]];
@@ -203,7 +207,7 @@ static inline void queue_remove(uint32_t t)
 }
 
 /* Takes the first thread out of q, which has one; it is the result. */
-/*@ QUEUES(requires)
+/*@ requires queues;
     requires is_queue(q) && q_head[q] != NIL;
     assigns t_next[q_head[q]], t_queue[q_head[q]], t_prev[t_next[q_head[q]]], q_head[q], q_tail[q];
     QUEUES(ensures)

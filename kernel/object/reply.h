@@ -46,7 +46,10 @@ extern uint32_t c_top[C_MAX]; /* the latest lending */
         r_above[r_below[r]] == r && r_context[r_below[r]] == r_context[r];
 
     predicate r_up{L} = \forall integer r; is_reply(r) ==> r_above[r] != NIL ==>
-        r_below[r_above[r]] == r && r_context[r_above[r]] == r_context[r]; */
+        r_below[r_above[r]] == r && r_context[r_above[r]] == r_context[r];
+
+    predicate replies{L} = r_refs && r_agree && r_lent && r_tops && r_topped && r_out && r_down &&
+        r_up; */
 
 /* clang-format off */
 #define REPLIES(clause)                                                                           \
@@ -55,7 +58,7 @@ extern uint32_t c_top[C_MAX]; /* the latest lending */
 /* clang-format on */
 
 /* Links r and t, which are linked with nobody. */
-/*@ REPLIES(requires)
+/*@ requires replies;
     requires is_reply(r) && is_thread(t) && r_thread[r] == NIL && t_reply[t] == NIL;
     assigns r_thread[r], t_reply[t];
     REPLIES(ensures)
@@ -67,7 +70,7 @@ static inline void reply_link(uint32_t r, uint32_t t)
 }
 
 /* Ends the link of r, through which nothing is lent, with its thread, if any. */
-/*@ REPLIES(requires)
+/*@ requires replies;
     requires is_reply(r) && r_context[r] == NIL;
     assigns r_thread[r], t_reply[r_thread[r]];
     REPLIES(ensures)
@@ -84,7 +87,7 @@ static inline void reply_unlink(uint32_t r)
 }
 
 /* Puts r, which is linked, on the stack of c. */
-/*@ REPLIES(requires)
+/*@ requires replies;
     requires is_reply(r) && is_context(c) && r_thread[r] != NIL && r_context[r] == NIL;
     assigns r_context[r], r_below[r], r_above[c_top[c]], c_top[c];
     REPLIES(ensures)
@@ -101,7 +104,7 @@ static inline void reply_push(uint32_t r, uint32_t c)
 }
 
 /* Takes r off the stack that it stands in, wherever it stands there. */
-/*@ REPLIES(requires)
+/*@ requires replies;
     requires is_reply(r) && r_context[r] != NIL;
     assigns r_context[r], r_below[r], r_above[r], r_below[r_above[r]], r_above[r_below[r]];
     assigns c_top[r_context[r]];
@@ -128,7 +131,7 @@ static inline void reply_pull(uint32_t r)
 }
 
 /* r, linked with a and lending nothing, is linked with t instead, which is linked with nobody. */
-/*@ REPLIES(requires)
+/*@ requires replies;
     requires is_reply(r) && is_thread(a) && is_thread(t) && r_thread[r] == a && a != t;
     requires t_reply[t] == NIL;
     assigns r_thread[r], t_reply[a], t_reply[t];
@@ -142,7 +145,7 @@ static inline void reply_pass(uint32_t r, uint32_t a, uint32_t t)
 }
 
 /* Takes r off the stack of c, on which it is the uppermost. */
-/*@ REPLIES(requires)
+/*@ requires replies;
     requires is_reply(r) && is_context(c) && c_top[c] == r;
     assigns r_context[r], r_below[r], r_above[r_below[r]], c_top[c];
     REPLIES(ensures)

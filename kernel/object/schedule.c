@@ -41,12 +41,12 @@ void schedule_ready(uint32_t t)
 }
 
 /* Takes t out of the queue of an endpoint or notification; a cursor at t goes on to the next. */
-/*@ QUEUES(requires)
+/*@ requires queues;
     requires e_one && e_cursors;
     requires is_thread(t) && PRIORITIES < t_queue[t];
     assigns t_next[t], t_prev[t], t_queue[t], t_next[t_prev[t]], t_prev[t_next[t]];
     assigns q_head[t_queue[t]], q_tail[t_queue[t]], e_cursor[0 .. E_MAX-1];
-    QUEUES(ensures)
+    ensures queues;
     ensures e_one;
     ensures e_cursors;
     ensures t_queue[t] == NIL;
@@ -71,6 +71,7 @@ void schedule_leave(uint32_t t)
         return;
     }
     if (q <= PRIORITIES) {
+        /*@ assert q == t_priority[t] + 1; */
         ready_remove(t);
         return;
     }

@@ -84,7 +84,11 @@ extern bool turn_over;           /* the running context's turn is over */
 
     // nobody waits for a signal that is there
     predicate n_waits{L} = \forall integer n; 1 <= n < N_MAX ==> n_word[n] != 0 ==>
-        q_head[PRIORITIES + 2 * E_MAX + n + 1] == NIL; */
+        q_head[PRIORITIES + 2 * E_MAX + n + 1] == NIL;
+
+    predicate placed{L}(integer x) = s_state && s_current && s_nil && s_aside && s_placed &&
+        s_timed(x) && s_queued(x) && s_send && s_receive && s_wait && s_due && e_one && e_cursors &&
+        n_waits; */
 
 /* Who is linked with a reply object. But x: a thread that has just stopped. */
 /*@ predicate l_answer{L} = \forall integer t; is_thread(t) ==> t_state[t] >= THREAD_ANSWER ==>
@@ -104,19 +108,17 @@ extern bool turn_over;           /* the running context's turn is over */
 
     // who has lent its time has none
     predicate l_lender{L} = \forall integer t; is_thread(t) ==>
-        t_reply[t] != NIL && t_context[t] != NIL ==> r_context[t_reply[t]] == NIL; */
+        t_reply[t] != NIL && t_context[t] != NIL ==> r_context[t_reply[t]] == NIL;
+
+    predicate links{L}(integer x) = l_answer && l_offer && l_none && l_lent(x) && l_lender; */
 
 /* clang-format off */
-#define PLACED_BUT(clause, x)                                                                   \
+#define PLACED(clause)                                                                             \
     clause s_state; clause s_current; clause s_nil; clause s_aside; clause s_placed;                \
-    clause s_timed(x); clause s_queued(x); clause s_send; clause s_receive; clause s_wait; clause s_due;             \
+    clause s_timed(NIL); clause s_queued(NIL); clause s_send; clause s_receive; clause s_wait; clause s_due;             \
     clause e_one; clause e_cursors; clause n_waits;
-#define PLACED(clause) PLACED_BUT(clause, NIL)
-#define LINKS_BUT(clause, x)                                                                      \
-    clause l_answer; clause l_offer; clause l_none; clause l_lent(x); clause l_lender;
-#define LINKS(clause) LINKS_BUT(clause, NIL)
-#define WORK(clause)                                                                           \
-    QUEUES(clause) READY(clause) DUE(clause) CONTEXTS(clause) clause x_links; PLACED(clause)
+#define LINKS(clause)                                                                             \
+    clause l_answer; clause l_offer; clause l_none; clause l_lent(NIL); clause l_lender;
 #define READY_FIELDS(clause)                                                                      \
     clause t_next[0 .. T_MAX-1], t_prev[0 .. T_MAX-1], t_order[0 .. T_MAX-1];                     \
     clause q_head[1 .. PRIORITIES], q_tail[1 .. PRIORITIES], ready_map, ready_top;
@@ -133,36 +135,40 @@ extern bool turn_over;           /* the running context's turn is over */
 /* clang-format on */
 
 /* Begins an entry: reads the time and charges it. */
-/*@ CONTEXTS(requires)
+/*@ requires contexts;
     requires s_due && 0 <= running < C_MAX;
     requires running != NIL ==> due_count < c_place[running];
     assigns now, since, turn_over, arch_clock, c_turn[running], c_count[running], c_used[running];
     assigns c_time0[running], c_time1[running], c_time2[running], c_time3[running];
     assigns c_amount0[running], c_amount1[running], c_amount2[running], c_amount3[running];
-    CONTEXTS(ensures)
+    ensures contexts;
     ensures s_due;
     ensures since == now == arch_clock; */
 void schedule_enter(void);
 
 /* Makes t ready, which stands in no queue: it runs as soon as its turn and its budget allow. Who
  * got the running context goes on with its turn; others come behind those who are ready. */
-/*@ QUEUES(requires) READY(requires) DUE(requires) PLACED_BUT(requires, t)
+/*@ requires queues && ready_queues && due_times && placed(t);
     requires x_links && is_thread(t) && t_queue[t] == NIL;
     assigns t_state[t], t_queue[t];
     READY_FIELDS(assigns)
     DUE_FIELDS(assigns)
-    QUEUES(ensures) READY(ensures) DUE(ensures) PLACED(ensures)
+    ensures queues;
+    READY(ensures)
+    ensures due_times;
+    PLACED(ensures)
     ensures t_state[t] == THREAD_READY;
     ensures t_queue[t] == NIL || t_queue[t] == t_priority[t] + 1; */
 void schedule_ready(uint32_t t);
 
 /* Stops t, and takes it out of the queue that it stands in, if any. */
-/*@ QUEUES(requires) READY(requires) PLACED_BUT(requires, t)
+/*@ requires queues && ready_queues && placed(t);
     requires is_thread(t);
     assigns t_state[t], t_next[t], t_prev[t], t_queue[t], t_next[t_prev[t]], t_prev[t_next[t]];
     assigns q_head[t_queue[t]], q_tail[t_queue[t]], ready_map, ready_top;
     assigns e_cursor[0 .. E_MAX-1];
-    QUEUES(ensures) READY(ensures) PLACED(ensures)
+    ensures queues;
+    READY(ensures) PLACED(ensures)
     ensures t_queue[t] == NIL && t_state[t] == THREAD_STOPPED;
     ensures \old(t_queue[t]) != NIL && \old(t_prev[t]) == NIL ==>
         q_head[\old(t_queue[t])] == \old(t_next[t]);
@@ -171,36 +177,47 @@ void schedule_ready(uint32_t t);
 void schedule_leave(uint32_t t);
 
 /* Something that t's readiness depends on has changed: its context, that one's refills. */
-/*@ QUEUES(requires) READY(requires) DUE(requires) PLACED_BUT(requires, t)
+/*@ requires queues && ready_queues && due_times && placed(t);
     requires x_links && is_thread(t);
     assigns t_state[t], t_queue[t];
     READY_FIELDS(assigns)
     DUE_FIELDS(assigns)
-    QUEUES(ensures) READY(ensures) DUE(ensures) PLACED(ensures)
+    ensures queues;
+    ensures ready_queues;
+    ensures due_times;
+    ensures placed(NIL);
     ensures t_state[t] == \old(t_state[t]);
     ensures t_state[t] != THREAD_READY ==> t_queue[t] == \old(t_queue[t]); */
 void schedule_again(uint32_t t);
 
 /* Budget and period of c from now on, and what that means for its thread. */
-/*@ WORK(requires)
+/*@ requires queues && ready_queues && due_times && contexts && x_links && placed(NIL);
     requires is_context(c) && budget <= period <= CONTEXT_PERIOD_MAX;
     assigns t_state[c_thread[c]], t_queue[c_thread[c]];
     READY_FIELDS(assigns)
     DUE_FIELDS(assigns)
     assigns c_budget[c], c_period[c], c_count[c], c_used[c], c_turn[c];
     REFILL_FIELDS(assigns)
-    WORK(ensures)
+    ensures queues;
+    ensures ready_queues;
+    ensures due_times;
+    ensures contexts;
+    ensures x_links;
+    ensures placed(NIL);
     ensures c_budget[c] == budget && c_period[c] == period && c_amount0[c] == budget;
     ensures \forall integer t; is_thread(t) ==> t_state[t] == \at(t_state[t],Pre); */
 void context_set(uint32_t c, uint64_t budget, uint64_t period);
 
 /* Takes c from the thread that it serves, if any, which then runs no more. */
-/*@ QUEUES(requires) READY(requires) DUE(requires) PLACED(requires)
+/*@ requires queues && ready_queues && due_times && placed(NIL);
     requires x_links && is_context(c);
     assigns c_thread[c], t_context[c_thread[c]], t_state[c_thread[c]], t_queue[c_thread[c]];
     READY_FIELDS(assigns)
     DUE_FIELDS(assigns)
-    QUEUES(ensures) READY(ensures) DUE(ensures) PLACED(ensures)
+    ensures queues;
+    ensures ready_queues;
+    ensures due_times;
+    ensures placed(NIL);
     ensures x_links;
     ensures c_thread[c] == NIL && t_context[\old(c_thread[c])] == NIL;
     ensures t_state[\old(c_thread[c])] == \old(t_state[c_thread[c]]);
@@ -209,13 +226,16 @@ void context_set(uint32_t c, uint64_t budget, uint64_t period);
 void context_free(uint32_t c);
 
 /* c serves t, which has no context, instead of whom it has served. */
-/*@ QUEUES(requires) READY(requires) DUE(requires) PLACED(requires)
+/*@ requires queues && ready_queues && due_times && placed(NIL);
     requires x_links && is_context(c) && is_thread(t) && t_context[t] == NIL;
     assigns c_thread[c], t_context[c_thread[c]], t_state[c_thread[c]], t_queue[c_thread[c]];
     assigns t_context[t], t_state[t], t_queue[t];
     READY_FIELDS(assigns)
     DUE_FIELDS(assigns)
-    QUEUES(ensures) READY(ensures) DUE(ensures) PLACED(ensures)
+    ensures queues;
+    ensures ready_queues;
+    ensures due_times;
+    ensures placed(NIL);
     ensures x_links;
     ensures t_context[t] == c && t_state[t] == \old(t_state[t]);
     ensures t_state[\old(c_thread[c])] == \old(t_state[c_thread[c]]);

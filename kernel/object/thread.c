@@ -29,10 +29,10 @@ void thread_init(uint32_t t)
 }
 
 /* Takes from t its context and what it has lent. */
-/*@ RUNNING(requires)
+/*@ requires works;
     requires is_thread(t);
     CONTEXT_FIELDS(assigns)
-    RUNNING(ensures)
+    ensures works;
     ensures t_context[t] == NIL && (t_reply[t] == NIL || r_context[t_reply[t]] == NIL);
     ensures t_state[t] == \old(t_state[t]);
     ensures t_state[t] != THREAD_READY ==> t_queue[t] == \old(t_queue[t]); */
@@ -45,10 +45,10 @@ static void leave_context(uint32_t t)
 }
 
 /* Leaves t, which is stopped and has no time, as the boot left it. */
-/*@ RUNNING(requires)
+/*@ requires works;
     requires is_thread(t) && t_state[t] == THREAD_STOPPED && t_queue[t] == NIL;
     assigns current, t_fault[t], t_priority[t];
-    RUNNING(ensures)
+    ensures works;
     ensures current != t && t_fault[t] == 0; */
 static void thread_clear(uint32_t t)
 {
@@ -108,10 +108,10 @@ void thread_set_priority(uint32_t t, uint32_t priority)
 
 /* Makes t run on context c, which is lent to nobody by another. What t itself has lent, it no
  * longer gets back. */
-/*@ RUNNING(requires)
+/*@ requires works;
     requires is_thread(t) && is_context(c);
     CONTEXT_FIELDS(assigns)
-    RUNNING(ensures)
+    ensures works;
     ensures t_context[t] == c && (t_reply[t] == NIL || r_context[t_reply[t]] == NIL); */
 static void bind_context(uint32_t t, uint32_t c)
 {
@@ -120,10 +120,10 @@ static void bind_context(uint32_t t, uint32_t c)
 }
 
 /* t has context c no more: neither now nor when it comes back. */
-/*@ RUNNING(requires)
+/*@ requires works;
     requires is_thread(t) && is_context(c);
     CONTEXT_FIELDS(assigns)
-    RUNNING(ensures)
+    ensures works;
     ensures t_context[t] != c && (t_reply[t] == NIL || r_context[t_reply[t]] != c); */
 static void unbind_context(uint32_t t, uint32_t c)
 {

@@ -30,13 +30,18 @@ static inline uint64_t t_row(uint32_t t)
         (t_fault[t] != 0 ==> t_state[t] == THREAD_STOPPED || t_state[t] == THREAD_CALLING ||
             t_state[t] == THREAD_HANDLED); */
 
+/* What holds between threads and their queues in the middle of an entry; works: with their time. A
+ * step that changes nothing of time keeps what stands. */
+/*@ predicate stands{L} = queues && ready_queues && placed(NIL) && replies && links(NIL) && s_fault;
+
+    predicate works{L} = stands && due_times && contexts && x_links; */
+
 /* clang-format off */
-/* Everything that holds between threads, their queues and their time in the middle of an entry, and
- * what may change in it. A step that changes nothing of time keeps what STANDING says. */
+/* Clause by clause, each a goal, for those who change it; and what may change. */
 #define STANDING(clause)                                                                           \
-    QUEUES(clause) READY(clause) PLACED(clause) REPLIES(clause) LINKS(clause) clause s_fault;
+    clause queues; READY(clause) PLACED(clause) clause replies; LINKS(clause) clause s_fault;
 #define RUNNING(clause)                                                                            \
-    STANDING(clause) DUE(clause) CONTEXTS(clause) clause x_links;
+    STANDING(clause) clause due_times; clause contexts; clause x_links;
 #define RUNNING_FIELDS(clause)                                                                     \
     clause current, running, ready_map, ready_top, due_count;                                      \
     clause t_state[0 .. T_MAX-1], t_next[0 .. T_MAX-1], t_prev[0 .. T_MAX-1];                      \
@@ -59,20 +64,9 @@ static inline uint64_t t_row(uint32_t t)
     clause ready_map, ready_top, e_cursor[0 .. E_MAX-1], t_reply[t], r_thread[t_reply[t]];
 /* clang-format on */
 
-/* RUNNING in one. */
-/*@ predicate works{L} =
-        q_refs && q_ends && q_out && q_next && q_prev && q_first && q_last && q_headed &&
-        q_tailed && q_both && to_range && to_one && to_next && to_between && to_first && to_last &&
-        y_priority && y_map && y_top && y_own && s_state && s_current && s_nil && s_aside &&
-        s_placed && s_timed(0) && s_queued(0) && s_send && s_receive && s_wait && s_due && e_one &&
-        e_cursors && n_waits && r_refs && r_agree && r_lent && r_tops && r_topped && r_out &&
-        r_down && r_up && l_answer && l_offer && l_none && l_lent(0) && l_lender && s_fault &&
-        d_count && d_heap && d_place && d_order && x_period && x_count && x_sum && x_none &&
-        x_turn && x_links; */
-
 /* Ends whatever t waits for, and leaves it stopped: a system call is answered with error. A call
  * through which time was lent stays in the way of that time: when it comes back, t has it again. */
-/*@ STANDING(requires)
+/*@ requires stands;
     requires is_thread(t) && error < ERRORS;
     STOP_FIELDS(assigns)
     STANDING(ensures)
@@ -88,17 +82,17 @@ static inline uint64_t t_row(uint32_t t)
 void thread_cancel(uint32_t t, uint32_t error);
 
 /* Lets t, if it is stopped, run again, from where it is. */
-/*@ RUNNING(requires)
+/*@ requires works;
     requires is_thread(t);
     assigns t_state[t], t_queue[t], t_fault[t];
     READY_FIELDS(assigns)
     DUE_FIELDS(assigns)
-    RUNNING(ensures)
+    ensures works;
     ensures t_state[t] ==
         (\old(t_state[t]) == THREAD_STOPPED ? THREAD_READY : \old(t_state[t])); */
 void thread_resume(uint32_t t);
 
-/*@ STANDING(requires)
+/*@ requires stands;
     requires is_thread(t) && is_priority(priority);
     assigns t_priority[t], t_queue[t];
     READY_FIELDS(assigns)

@@ -32,11 +32,12 @@ void schedule_init(void)
 
 /* The running thread, which is ready, may have been bound to a context that waits: that one waits
  * no more. */
-/*@ DUE(requires) PLACED(requires)
+/*@ requires due_times && placed(NIL);
     requires x_links && current != NIL && t_queue[current] == NIL;
     requires is_context(t_context[current]);
     DUE_FIELDS(assigns)
-    DUE(ensures) PLACED(ensures)
+    ensures due_times;
+    ensures placed(NIL);
     ensures due_count < c_place[t_context[current]]; */
 static void stop_waiting(void)
 {
@@ -53,12 +54,13 @@ static void stop_waiting(void)
 }
 
 /* The running thread's context waits for its next refill; it is nobody's turn then. */
-/*@ DUE(requires) PLACED(requires)
+/*@ requires due_times && placed(NIL);
     requires x_links && current != NIL && t_queue[current] == NIL;
     requires is_context(t_context[current]) && due_count < c_place[t_context[current]];
     DUE_FIELDS(assigns)
     assigns current;
-    DUE(ensures) PLACED(ensures)
+    ensures due_times;
+    ensures placed(NIL);
     ensures current == NIL; */
 static void start_waiting(void)
 {
@@ -73,11 +75,13 @@ static void start_waiting(void)
 }
 
 /* The running thread, which can go on, goes behind those of its priority. */
-/*@ QUEUES(requires) READY(requires) PLACED(requires)
+/*@ requires queues && ready_queues && placed(NIL);
     requires current != NIL && GOES_ON;
     READY_FIELDS(assigns)
     assigns t_queue[current], current;
-    QUEUES(ensures) READY(ensures) PLACED(ensures)
+    ensures queues;
+    ensures ready_queues;
+    ensures placed(NIL);
     ensures current == NIL; */
 static void go_behind(void)
 {
@@ -88,7 +92,7 @@ static void go_behind(void)
 
 /* Puts the running thread, which can go on, off when its budget is used up or its turn is over. On
  * lent time it tells its handler of the former. */
-/*@ RUNNING(requires) MESSAGES(requires)
+/*@ requires works; MESSAGES(requires)
     requires current != NIL && GOES_ON;
     MEET_FIELDS(assigns)
     assigns t_fault[current], t_badge[current], t_rights[current], current;
@@ -143,14 +147,18 @@ static void schedule_put_off(void)
 }
 
 /* The refill for which c waits is due: its thread is ready. */
-/*@ QUEUES(requires) READY(requires) DUE(requires) CONTEXTS(requires) PLACED(requires)
+/*@ requires queues && ready_queues && due_times && contexts && placed(NIL);
     requires x_links && GOES_ON;
     requires is_context(c) && c_place[c] <= due_count;
     READY_FIELDS(assigns)
     DUE_FIELDS(assigns)
     assigns t_queue[c_thread[c]], c_count[c];
     REFILL_FIELDS(assigns)
-    QUEUES(ensures) READY(ensures) DUE(ensures) CONTEXTS(ensures) PLACED(ensures)
+    ensures queues;
+    ensures ready_queues;
+    ensures due_times;
+    ensures contexts;
+    ensures placed(NIL);
     ensures GOES_ON && due_count == \old(due_count) - 1; */
 static void release(uint32_t c)
 {
@@ -168,19 +176,26 @@ static void release(uint32_t c)
 }
 
 /* Contexts whose refill is due. */
-/*@ QUEUES(requires) READY(requires) DUE(requires) CONTEXTS(requires) PLACED(requires)
+/*@ requires queues && ready_queues && due_times && contexts && placed(NIL);
     requires x_links && GOES_ON;
     READY_FIELDS(assigns)
     DUE_FIELDS(assigns)
     CONTEXTS_FIELDS(assigns)
     assigns t_queue[0 .. T_MAX-1];
-    QUEUES(ensures) READY(ensures) DUE(ensures) CONTEXTS(ensures) PLACED(ensures)
+    ensures queues;
+    ensures ready_queues;
+    ensures due_times;
+    ensures contexts;
+    ensures placed(NIL);
     ensures GOES_ON; */
 static void schedule_release(void)
 {
     /*@ loop invariant 0 <= k <= RELEASE_SLICE;
-        QUEUES(loop invariant) READY(loop invariant) DUE(loop invariant) CONTEXTS(loop invariant)
-        PLACED(loop invariant)
+        loop invariant queues;
+        loop invariant ready_queues;
+        loop invariant due_times;
+        loop invariant contexts;
+        loop invariant placed(NIL);
         loop invariant GOES_ON;
         loop assigns k, t_queue[0 .. T_MAX-1];
         READY_FIELDS(loop assigns)
@@ -193,11 +208,13 @@ static void schedule_release(void)
 }
 
 /* The running thread, which can go on, becomes the first of its priority, below that of others. */
-/*@ QUEUES(requires) READY(requires) PLACED(requires)
+/*@ requires queues && ready_queues && placed(NIL);
     requires current != NIL && GOES_ON && t_priority[current] < ready_top;
     READY_FIELDS(assigns)
     assigns t_queue[current], current;
-    QUEUES(ensures) READY(ensures) PLACED(ensures)
+    ensures queues;
+    ensures ready_queues;
+    ensures placed(NIL);
     ensures current == NIL && ready_top == \old(ready_top);
     ensures q_head[ready_top + 1] == \old(q_head[ready_top + 1]); */
 static void step_back(void)
@@ -210,11 +227,13 @@ static void step_back(void)
 }
 
 /* t, the first of those that are ready, runs. */
-/*@ QUEUES(requires) READY(requires) PLACED(requires) LINKS(requires)
+/*@ requires queues && ready_queues && placed(NIL) && links(NIL);
     requires x_links && current == NIL && is_thread(t) && t == q_head[ready_top + 1];
     READY_FIELDS(assigns)
     assigns t_queue[t], current;
-    QUEUES(ensures) READY(ensures) PLACED(ensures)
+    ensures queues;
+    ensures ready_queues;
+    ensures placed(NIL);
     ensures current == t && GOES_ON && ready_top <= t_priority[t]; */
 static void run_first(uint32_t t)
 {
@@ -227,11 +246,13 @@ static void run_first(uint32_t t)
 
 /* Who is first of those that are ready runs instead of the running thread, which can go on, if its
  * priority is higher. */
-/*@ QUEUES(requires) READY(requires) PLACED(requires) LINKS(requires)
+/*@ requires queues && ready_queues && placed(NIL) && links(NIL);
     requires x_links && GOES_ON;
     READY_FIELDS(assigns)
     assigns t_queue[0 .. T_MAX-1], current;
-    QUEUES(ensures) READY(ensures) PLACED(ensures)
+    ensures queues;
+    ensures ready_queues;
+    ensures placed(NIL);
     ensures GOES_ON;
     ensures current == NIL ==> \forall integer q; 1 <= q <= PRIORITIES ==> q_head[q] == NIL;
     ensures current != NIL ==> ready_top <= t_priority[current]; */
@@ -253,8 +274,7 @@ static void schedule_choose(void)
 }
 
 /* Sets the timer for the thread that runs from now on. */
-/*@ DUE(requires)
-    CONTEXTS(requires)
+/*@ requires due_times && contexts;
     requires 0 <= current < T_MAX && 0 <= t_context[current] < C_MAX;
     assigns running, timer_due;
     ensures running == t_context[current];

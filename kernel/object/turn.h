@@ -26,7 +26,8 @@ extern uint64_t timer_due; /* what the timer is set to */
     assigns c_time3[1 .. C_MAX-1], c_amount0[1 .. C_MAX-1], c_amount1[1 .. C_MAX-1];
     assigns c_amount2[1 .. C_MAX-1], c_amount3[1 .. C_MAX-1], c_turn[1 .. C_MAX-1];
     assigns c_used[1 .. C_MAX-1], timer_due;
-    DUE(ensures) CONTEXTS(ensures)
+    ensures due_times;
+    ensures contexts;
     ensures due_count == 0 && timer_due == ARCH_NEVER; */
 void schedule_init(void);
 
