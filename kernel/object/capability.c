@@ -81,13 +81,22 @@ void cap_raise(uint32_t c)
     derivation_raise(c);
 }
 
+/* clang-format off */
+/* For the contract: no field of a thread is bound by what s holds. */
+#define FIELD_LEFT(field, role)                                                                    \
+    (\forall integer t; is_thread(t) && s == THREAD_SLOT(t, role) ==> (field)[t] == NIL)
+/* clang-format on */
+
 /* Tells the noun behind a hidden slot that its capability goes. */
 /*@ requires going;
-    requires cap_object && hidden_thread && hidden_irq;
+    requires cap_object && hidden_thread && hidden_irq && bound_fields;
     requires is_slot(s) && s_type[s] != 0;
     assigns i_pending[0 .. I_MAX-1];
     BOUND_FIELDS(assigns)
     ensures going;
+    BOUND(ensures)
+    ensures FIELD_LEFT(t_cnode, ROLE_CNODE) && FIELD_LEFT(t_space, ROLE_SPACE);
+    ensures FIELD_LEFT(t_buffer, ROLE_BUFFER) && FIELD_LEFT(t_notification, ROLE_NOTIFICATION);
     ensures \forall integer n; is_notification(n) ==> n_thread[n] ==
         (hides_notification(s) && n == s_object[s] ? NIL : \at(n_thread[n],Pre)); */
 static void leave_hidden(uint32_t s)
@@ -140,4 +149,8 @@ void cap_remove(uint32_t s)
             n_thread[s_object[x]] == (x - HOME_SLOTS) / THREAD_SLOTS; */
     leave_table(s);
     empty(s);
+    /*@ assert cnode: field_cnode; */
+    /*@ assert space: field_space; */
+    /*@ assert buffer: field_buffer; */
+    /*@ assert notification: field_notification; */
 }

@@ -97,6 +97,13 @@
     clause map_reverse; clause map_entry;
 /* clang-format on */
 
+/* For the predicates: the capability in a role's hidden slot is to what the field says. */
+/* clang-format off */
+#define FIELD_BOUND(field, role, type)                                                             \
+    (\forall integer t; is_thread(t) ==> (field)[t] != NIL ==>                                     \
+        s_type[THREAD_SLOT(t, role)] == (type) && s_object[THREAD_SLOT(t, role)] == (field)[t])
+/* clang-format on */
+
 /* What is hidden: nothing is derived from it, and what a thread or line is bound to agrees. */
 /*@ predicate hidden_leaf{L} = \forall integer s; HOME_SLOTS <= s < SLOTS ==> s_first[s] == NIL;
 
@@ -110,14 +117,29 @@
 
     predicate hidden_irq{L} = s_type[IRQ_SLOT(0)] == 0;
 
-    predicate hidden{L} = hidden_leaf && hidden_thread && hidden_irq; */
+    // what a thread is bound to by field it is bound to by capability
+    predicate field_cnode{L} = FIELD_BOUND(t_cnode, ROLE_CNODE, OBJ_CNODE);
+
+    predicate field_space{L} = FIELD_BOUND(t_space, ROLE_SPACE, OBJ_SPACE);
+
+    predicate field_buffer{L} = FIELD_BOUND(t_buffer, ROLE_BUFFER, OBJ_FRAME);
+
+    predicate field_notification{L} =
+        FIELD_BOUND(t_notification, ROLE_NOTIFICATION, OBJ_NOTIFICATION);
+
+    predicate bound_fields{L} = field_cnode && field_space && field_buffer && field_notification;
+
+    predicate hidden{L} = hidden_leaf && hidden_thread && hidden_irq && bound_fields; */
 
 /* For the contracts: a notification in s is one that a thread is bound to. */
 #define hides_notification(s)                                                                      \
     (HOME_SLOTS <= s < IRQ_SLOT(0) && (s - HOME_SLOTS) % THREAD_SLOTS == ROLE_NOTIFICATION)
 
 /* clang-format off */
-#define HIDDEN(clause) clause hidden_leaf; clause hidden_thread; clause hidden_irq;
+#define BOUND(clause)                                                                              \
+    clause field_cnode; clause field_space; clause field_buffer; clause field_notification;
+#define HIDDEN(clause)                                                                             \
+    clause hidden_leaf; clause hidden_thread; clause hidden_irq; BOUND(clause)
 /* Everything but cnodes; but: a slot that is about to be emptied. */
 #define ALL(clause, but)                                                                           \
     clause forest; clause caps(but); clause maps; clause hidden; clause going;

@@ -116,7 +116,6 @@ static uint32_t check_table(uint32_t label)
 }
 
 /*@ WHOLE(requires, NIL)
-    requires bound_notification;
     requires is_home(d_self) && d_object == s_object[d_self] && d_answers == 0;
     requires 1 <= label < LABELS && s_type[d_self] == inv_type[label];
     requires inv_words[label] <= d_words <= inv_words[label] + inv_more[label];
@@ -214,4 +213,6 @@ void invoke(uint32_t t, uint32_t slot)
     take_words();
     uint32_t error = check_table(label);
     give_words(error != 0 ? error : decode_noun(label));
+    /*@ assert handles: bound_cnode; */
+    /*@ assert buffers: bound_buffer; */
 }

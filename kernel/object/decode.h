@@ -45,19 +45,21 @@ uint32_t refuse(uint32_t error, uint32_t argument, uint64_t limit);
               arg_rights[(label)*ABI_ARGS + (n)])))
 /* clang-format on */
 
-/*@ // whom a notification is bound to by field it is bound to by capability
-    predicate bound_notification{L} = \forall integer t; is_thread(t) ==>
-        t_notification[t] != NIL ==> s_type[THREAD_SLOT(t, ROLE_NOTIFICATION)] != 0; */
+/* clang-format off */
+/* What an invocation may change. */
+#define INVOKE_FIELDS(clause)                                                                      \
+    TABLES(clause)                                                                                 \
+    clause e_badge[0 .. E_MAX-1], s_home[0 .. HOME_SLOTS-1];                                       \
+    clause d_caller, d_self, d_object, d_words, d_answers, d_argument, d_limit;                    \
+    clause d_word[0 .. MSG_WORDS_REGS - 1], d_slot[0 .. ABI_ARGS - 1];
+/* clang-format on */
 
 /* Does what thread t asks of the kernel object in slot; the answer is in t's registers. */
-/*@ WHOLE(requires, NIL)
-    requires bound_notification && bound_cnode;
+/*@ requires going && messages;
     requires is_thread(t) && is_home(slot);
-    assigns d_caller, d_self, d_object, d_words, d_answers, d_argument, d_limit;
-    assigns d_word[0 .. MSG_WORDS_REGS - 1], d_slot[0 .. ABI_ARGS - 1];
-    assigns e_badge[0 .. E_MAX-1], s_home[0 .. HOME_SLOTS-1];
-    TABLES(assigns)
-    WHOLE(ensures, NIL)
+    INVOKE_FIELDS(assigns)
+    ensures going;
+    ensures messages;
     ensures d_caller == t && d_self == slot && d_answers <= MSG_WORDS_REGS;
     ensures t_reg[t * 32] < ERRORS * 0x100000000000000; */
 void invoke(uint32_t t, uint32_t slot);
@@ -91,7 +93,6 @@ uint32_t decode_untyped(uint32_t label);
     ensures d_answers == \old(d_answers) || d_answers == 8; */
 uint32_t decode_cnode(uint32_t label);
 /*@ WHOLE(requires, NIL)
-    requires bound_notification;
     requires is_thread(d_object);
     requires label == INV_THREAD_BIND ==> d_word[0] < ROLES &&
         (d_slot[1] == NIL || (is_home(d_slot[1]) && s_type[d_slot[1]] != 0));

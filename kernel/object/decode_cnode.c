@@ -91,8 +91,7 @@ static uint32_t check_copy(uint32_t from, uint32_t to, bool mint)
     assigns d_argument, d_limit;
     COPY_FIELDS(assigns)
     FOREST(ensures) CAPS(ensures)
-    ensures \old(hidden_leaf) ==> hidden_leaf;
-    ensures \old(hidden_thread) ==> hidden_thread;
+    ensures \old(hidden) ==> hidden;
     ensures \result < ERRORS;
     ensures \result == 0 ==> is_home(to_slot{Pre}) && is_home(from_slot{Pre}) &&
         s_parent[to_slot{Pre}] == from_slot{Pre};

@@ -12,9 +12,7 @@ enum { A_PORT = 1, A_BYTES, A_VALUE };
     ensures forest;
     ensures caps(NIL);
     ensures maps;
-    ensures hidden_leaf;
-    ensures hidden_thread;
-    ensures hidden_irq;
+    HIDDEN(ensures)
     ensures going;
     ensures cnodes(NIL);
     ensures s_parent[IRQ_SLOT(i)] == s && i_pending[i] == 0; */

@@ -46,7 +46,7 @@ static uint32_t check_role(uint32_t t, uint32_t role, uint32_t s)
 
 /* The one notification that knows t is the one in t's hidden slot. */
 /*@ ghost
-    /@ requires n_links && cap_object && hidden_thread && bound_notification && is_thread(t);
+    /@ requires n_links && cap_object && hidden_thread && bound_fields && is_thread(t);
        assigns \nothing;
        ensures \forall integer n; is_notification(n) && n_thread[n] == t ==>
            s_type[THREAD_SLOT(t, ROLE_NOTIFICATION)] != 0 &&
@@ -60,7 +60,7 @@ static uint32_t check_role(uint32_t t, uint32_t role, uint32_t s)
 
 /* Ends what thread t is bound to in a role, if anything. */
 /*@ WHOLE(requires, NIL)
-    requires bound_notification && is_thread(t) && role < ROLES;
+    requires is_thread(t) && role < ROLES;
     SLOT_FIELDS(assigns)
     BOUND_FIELDS(assigns)
     WHOLE(ensures, NIL)
@@ -108,10 +108,13 @@ static void bind_role(uint32_t t, uint32_t role, uint32_t s)
             n_thread[s_object[x]] == (x - HOME_SLOTS) / THREAD_SLOTS; */
     /*@ assert typed: s_type[hidden] == role_type[role]; */
     /*@ assert bound: hidden_thread; */
+    /*@ assert cnode: field_cnode; */
+    /*@ assert space: field_space; */
+    /*@ assert buffer: field_buffer; */
+    /*@ assert notification: field_notification; */
 }
 
 /*@ WHOLE(requires, NIL)
-    requires bound_notification;
     requires is_thread(t) && d_word[0] < ROLES;
     requires d_slot[1] == NIL || (is_home(d_slot[1]) && s_type[d_slot[1]] != 0);
     assigns d_argument, d_limit;

@@ -414,6 +414,8 @@ static void move_begin(uint32_t from, uint32_t to)
     if (s_type[to] == 0) {
         cap_hand_over(from, to);
         /*@ assert moved: own_of(from) == own_of(to) && owner[own_of(from)] != from; */
+        /*@ assert thread: hidden_thread; */
+        /*@ assert fields: bound_fields; */
         /*@ assert filled: home_filled(NIL); */
         /*@ assert owners: cnode_owner(NIL); */
     }

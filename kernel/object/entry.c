@@ -125,6 +125,12 @@ static void send_signal(uint32_t t, uint32_t s)
     notification_signal(s_object[s], s_badge[s]);
 }
 
+/*@ requires going && messages;
+    requires ASKS(t) && s < HOME_SLOTS;
+    INVOKE_FIELDS(assigns)
+    ensures going;
+    ensures messages;
+    ensures s == NIL ==> t_reg[t * 32] == ERR_HANDLE * 0x100000000000000 + 2 * 0x100000000; */
 static void syscall_call(uint32_t t, uint32_t s)
 {
     if (s != NIL && s_type[s] != OBJ_ENDPOINT) {
@@ -259,6 +265,13 @@ static void syscall_reply_receive(uint32_t t, uint32_t s)
     }
 }
 
+/*@ requires going && messages;
+    requires ASKS(t);
+    INVOKE_FIELDS(assigns)
+    assigns turn_over;
+    ensures going;
+    ensures messages;
+    ensures number == SYS_YIELD ==> turn_over && t_reg[t * 32] == 0; */
 static void syscall(uint32_t t, uint32_t number)
 {
     uint32_t s = handle_slot(t, t_reg[t * T_REGS + R_HANDLE] % 0x100000000ULL);
@@ -295,6 +308,7 @@ void slow_syscall(uint32_t t)
 {
     uint64_t tag = t_reg[t_row(t) + R_TAG];
     schedule_enter();
+    /*@ assert going; */
     if (tag >= TAG_NATIVE) {
         syscall(t, TAG_CODE(tag));
     } else {

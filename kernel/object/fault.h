@@ -25,12 +25,12 @@ uint32_t fault_note(uint32_t t, uint64_t vector, uint64_t code, uint64_t address
     (is_thread(t) && t_state[t] == THREAD_READY && t_queue[t] == NIL && t_reply[t] == NIL)
 
 /* Sends the running thread's fault to its handler; without one it is stopped. */
-/*@ requires works;
-    MESSAGES(requires)
+/*@ requires works && messages;
     requires FAULTS_NOW(t) && 0 < fault && fault < FAULTS;
     MEET_FIELDS(assigns)
     assigns t_fault[t], t_badge[t], t_rights[t];
-    ensures works; MESSAGES(ensures)
+    ensures works;
+    ensures messages;
     ensures t_state[t] == THREAD_STOPPED || t_state[t] == THREAD_CALLING ||
         t_state[t] == THREAD_HANDLED;
     ensures t_fault[t] == fault; */
@@ -40,12 +40,12 @@ void fault_tell(uint32_t t, uint32_t fault);
 #define HAS_TIMEOUT(t) (s_type[THREAD_SLOT(t, ROLE_TIMEOUT)] == OBJ_ENDPOINT)
 
 /* t runs on time that was lent, and that is used up: tells its handler, if it has one. */
-/*@ requires works;
-    MESSAGES(requires)
+/*@ requires works && messages;
     requires FAULTS_NOW(t) && is_context(t_context[t]);
     MEET_FIELDS(assigns)
     assigns t_fault[t], t_badge[t], t_rights[t];
-    ensures works; MESSAGES(ensures)
+    ensures works;
+    ensures messages;
     ensures \old(HAS_TIMEOUT(t)) ==> t_state[t] != THREAD_READY && t_fault[t] == FAULT_TIME;
     ensures !\old(HAS_TIMEOUT(t)) ==> t_state[t] == THREAD_READY; */
 void fault_time(uint32_t t);

@@ -10,7 +10,8 @@
 /*@ CNODES(requires)
     requires bound_cnode && is_thread(t) && k < MSG_HANDLES;
     assigns \nothing;
-    ensures \result == PACKED_OF(t, k) && \result < HOME_SLOTS; */
+    ensures \result == PACKED_OF(t, k) && \result < HOME_SLOTS;
+    ensures \result != NIL ==> in_reach(\result); */
 static uint32_t packed_slot(uint32_t t, uint32_t k)
 {
     return cnode_slot(t_cnode[t], HANDLE_PACKED(t_reg[t * T_REGS + R_EXTRA], k));
@@ -109,17 +110,22 @@ static void pass_buffer(uint32_t from, uint32_t to, uint32_t words)
 }
 
 /* Capabilities: copies that are derived from the sender's. */
-/*@ FOREST(requires) CAPS(requires) CNODES(requires)
+/*@ FOREST(requires) CAPS(requires)
+    requires hidden && cnodes(NIL);
     requires bound_cnode && is_thread(from) && is_thread(to) && handles <= MSG_HANDLES;
     requires HANDLES_FIT(from, to, handles);
     COPY_FIELDS(assigns)
     FOREST(ensures) CAPS(ensures)
+    ensures hidden;
+    ensures home_filled(NIL);
     ensures \forall integer s; is_home(s) && \at(s_type[s],Pre) != 0 ==>
         s_type[s] == \at(s_type[s],Pre) && s_object[s] == \at(s_object[s],Pre); */
 static void pass_handles(uint32_t from, uint32_t to, uint32_t handles)
 {
     /*@ loop invariant 0 <= k <= handles;
         FOREST(loop invariant) CAPS(loop invariant)
+        HIDDEN(loop invariant)
+        loop invariant home_filled(NIL);
         loop invariant k <= 0 && handles > 0 ==> HANDLE_FITS(from, to, 0);
         loop invariant k <= 1 && handles > 1 ==> HANDLE_FITS(from, to, 1);
         loop invariant k <= 2 && handles > 2 ==> HANDLE_FITS(from, to, 2);
@@ -130,7 +136,9 @@ static void pass_handles(uint32_t from, uint32_t to, uint32_t handles)
         loop variant handles - k; */
     for (uint32_t k = 0; k < MSG_HANDLES && k < handles; k++) {
         uint32_t s = packed_slot(from, k);
-        cap_copy(s, packed_slot(to, k), RIGHTS_ALL, s_badge[s]);
+        uint32_t place = packed_slot(to, k);
+        /*@ assert reach: in_reach(place) && is_home(s); */
+        cap_copy(s, place, RIGHTS_ALL, s_badge[s]);
     }
 }
 
@@ -155,12 +163,15 @@ static uint64_t packed_rest(uint64_t extra, uint32_t n)
 }
 
 /* The capabilities go along; what was named of the handles is shifted out. */
-/*@ FOREST(requires) CAPS(requires) CNODES(requires)
+/*@ FOREST(requires) CAPS(requires)
+    requires hidden && cnodes(NIL);
     requires bound_cnode && is_thread(from) && is_thread(to) && from != to;
     requires 1 <= handles <= MSG_HANDLES && HANDLES_FIT(from, to, handles);
     assigns t_reg[to * 32 + 12], t_reg[from * 32 + 12];
     COPY_FIELDS(assigns)
     FOREST(ensures) CAPS(ensures)
+    ensures hidden;
+    ensures home_filled(NIL);
     ensures \forall integer s; is_home(s) && \at(s_type[s],Pre) != 0 ==>
         s_type[s] == \at(s_type[s],Pre) && s_object[s] == \at(s_object[s],Pre); */
 static void hand_over(uint32_t from, uint32_t to, uint32_t handles)

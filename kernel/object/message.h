@@ -52,15 +52,9 @@
         (WORDS_OF(from) > 10 ==> t_buffer[from] != NIL && t_buffer[to] != NIL) &&
         HANDLES_FIT(from, to, HANDLES_OF(from)); */
 
-/* What passing messages relies on and keeps, in one and as clauses. */
-/*@ predicate messages{L} = forest && caps(NIL) && k_home && k_sizes && k_owned && maps &&
-        bound_cnode && bound_buffer; */
-
-/* clang-format off */
-#define MESSAGES(clause)                                                                           \
-    FOREST(clause) CAPS(clause) CNODES(clause) MAPS(clause)                                        \
-    clause bound_cnode; clause bound_buffer;
-/* clang-format on */
+/* What passing messages relies on and keeps; the last two follow from what is hidden. */
+/*@ predicate messages{L} = forest && caps(NIL) && maps && hidden && cnodes(NIL) && bound_cnode &&
+        bound_buffer; */
 
 /* Whether the message in the registers of from, sent with t_rights[from], fits to: 0, or the error
  * for its sender. */
@@ -74,13 +68,16 @@
 uint32_t message_check(uint32_t from, uint32_t to);
 
 /* Passes the message, which was checked, on; to sees t_badge[from]. */
-/*@ MESSAGES(requires)
+/*@ requires messages;
     requires is_thread(from) && is_thread(to) && from != to && t_fault[from] < FAULTS;
     requires t_fault[from] == 0 ==> message_fits(from, to);
     assigns t_reg[to * 32 .. to * 32 + 12], t_reg[from * 32 + 12];
     assigns phys[t_buffer[to] * 512 + 10 .. t_buffer[to] * 512 + 511];
     COPY_FIELDS(assigns)
-    MESSAGES(ensures)
+    FOREST(ensures) CAPS(ensures) MAPS(ensures)
+    ensures hidden;
+    ensures cnodes(NIL);
+    ensures bound_cnode && bound_buffer;
     ensures t_reg[to * 32 + 11] == t_badge[from];
     ensures t_fault[from] != 0 ==> t_reg[to * 32] == LABEL_FAULT + t_fault[from] + 10 * 0x100000000;
     ensures words: t_fault[from] == 0 ==> \forall integer r;

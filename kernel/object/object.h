@@ -125,6 +125,10 @@ void thread_bound(uint32_t t, uint32_t role);
     assigns t_cnode[t], t_space[t], t_buffer[t], t_notification[t], n_thread[0 .. N_MAX-1];
     ensures works;
     ensures n_links;
+    ensures t_cnode[t] == (role == ROLE_CNODE ? NIL : \old(t_cnode[t]));
+    ensures t_space[t] == (role == ROLE_SPACE ? NIL : \old(t_space[t]));
+    ensures t_buffer[t] == (role == ROLE_BUFFER ? NIL : \old(t_buffer[t]));
+    ensures t_notification[t] == (role == ROLE_NOTIFICATION ? NIL : \old(t_notification[t]));
     ensures \forall integer n; is_notification(n) ==> n_thread[n] ==
         (role == ROLE_NOTIFICATION && n == s_object[THREAD_SLOT(t, role)]
              ? NIL : \at(n_thread[n],Pre)); */

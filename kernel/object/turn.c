@@ -92,7 +92,7 @@ static void go_behind(void)
 
 /* Puts the running thread, which can go on, off when its budget is used up or its turn is over. On
  * lent time it tells its handler of the former. */
-/*@ requires works; MESSAGES(requires)
+/*@ requires works && messages;
     requires current != NIL && GOES_ON;
     MEET_FIELDS(assigns)
     assigns t_fault[current], t_badge[current], t_rights[current], current;
