@@ -41,10 +41,10 @@ join: all ## HOST=host:port INVITATION='...': join the cell of another machine
 check-quick: setup-check all ## the tests that take under two minutes
 	@tests/run quick
 
-check: setup-check all ## everything that fits in 30 minutes
+check: setup-check setup-prove all ## everything that fits in an hour on two cores: the tests with gcc and clang, the kernel's proof
 	@tests/run check
 
-check-full: setup-check setup-prove all ## check, with sanitizers, the kernel's proof and its mutants, and a minute of each fuzzer
+check-full: setup-check setup-prove all ## check, with sanitizers, the mutants of the kernel's proof, and a minute of each fuzzer
 	@tests/run full
 
 tour: setup-check all ## what a newcomer would try, one line a claim; MUTATE=name must make it fail
