@@ -31,6 +31,7 @@
 #define NOISE       6u    /* one argument in so many */
 #define SUM_EVERY   16u   /* one refusal in so many is compared table by table */
 #define GARDEN      12u   /* the root acts once in so many calls */
+#define FALLOW      400u  /* once in so many times it takes all slots back */
 #define SHARE       1000u /* of a million calls each kind is done at least so often */
 #define RIVALS      2u    /* invocations of which the one that was done least is made */
 #define GOOD_SHARE  30u   /* per cent that succeed */
@@ -489,10 +490,14 @@ static void hand_out(uint32_t t)
     }
 }
 
-/* The root acts: for the thread that runs, or where none does, for all. */
+/* The root acts: for the thread that runs, or where none does, for all. What a deleted cnode owned
+ * stays out of reach until its untyped is revoked: in the end no slot would be free. */
 static void garden(void)
 {
     uint32_t only = current;
+    if (kit_random(FALLOW) == 0) {
+        (void)KIT_FINISH(KIT_CNODE, INV_CNODE_REVOKE, KIT_UNTYPED(KIND_SLOT));
+    }
     for (uint32_t t = 2; t < 2 + CALLERS; t++) {
         if (only == NIL || only == KIT_ROOT || t == only) {
             rebuild(t);
