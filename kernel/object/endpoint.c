@@ -209,16 +209,21 @@ static uint32_t receive_next(uint32_t t, uint32_t e, uint32_t r, bool wait)
     }
     if (from == NIL) {
         receive_wait(t, e, r);
+        /*@ assert works; */
+        /*@ assert n_links; */
         return 0;
     }
     /*@ assert from != t && t_reply[from] == NIL; */
     error = meet_check(from, t, r, state);
     if (error != 0) {
         answer_error(from, error);
+        /*@ assert going; */
         return ERR_AGAIN;
     }
     schedule_leave(from);
     meet(from, t, r, state);
+    /*@ assert works; */
+    /*@ assert n_links; */
     return 0;
 }
 
