@@ -62,11 +62,13 @@ static void answer_done(uint32_t a, uint32_t r, bool runs)
 {
     t_state[a] = THREAD_STOPPED;
     answer_return(r);
+    /*@ assert works; */
     if (!runs) {
         return;
     }
     /*@ assert t_queue[a] == NIL; */
     schedule_ready(a);
+    /*@ assert works; */
 }
 
 uint32_t answer(uint32_t t, uint32_t r)
