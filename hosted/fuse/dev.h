@@ -78,8 +78,8 @@ void fdev_note_inode(struct fdev *d, uint64_t nodeid, int64_t off, int64_t len);
 /* Bytes from the beginning of a file that nobody has open: nothing under way can hold its pages, so
  * this does not wait. False: the kernel did not take them. */
 bool fdev_store(struct fdev *d, uint64_t nodeid, const void *data, uint32_t len);
-/* Bytes that the kernel may keep with the file. They never change: when this is done, and whether,
- * does not matter. Copies; never blocks. */
+/* Bytes of frame that the kernel may keep with the file. They never change: when this is done, and
+ * whether, does not matter. Holds frame until then; never blocks. */
 void fdev_note_store(struct fdev *d, uint64_t nodeid, uint64_t off, const void *data, uint32_t len,
                      struct ninep_frame *frame);
 /* A fence: true when all notes have been done; false: ops->settled(token) comes later. */
