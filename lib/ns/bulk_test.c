@@ -21,10 +21,8 @@ static int setup(void **state)
     (void)state;
     t_world_init(&world, 1, RTT_NS);
     t_serve(&world, "alpha!hostfs");
-    t_user_init(&user, &world);
-    t_user_init(&other, &world);
-    assert_int_equal(t_ctl(&user, "mount -c .!hostfs!root /"), CG_OK);
-    assert_int_equal(t_ctl(&other, "mount -c .!hostfs!root /"), CG_OK);
+    assert_int_equal(t_user_mount(&user, &world), CG_OK);
+    assert_int_equal(t_user_mount(&other, &world), CG_OK);
     assert_int_equal(t_mkdir(&user, "/d"), CG_OK); /* so the first link is this server's */
     return 0;
 }
@@ -32,8 +30,6 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     (void)state;
-    t_user_fini(&user);
-    t_user_fini(&other);
     t_world_fini(&world);
     return 0;
 }

@@ -21,10 +21,8 @@ static int setup(void **state)
     (void)state;
     t_world_init(&world, 1, RTT_NS);
     server = t_serve(&world, "alpha!hostfs");
-    t_user_init(&user, &world);
-    t_user_init(&other, &world);
-    assert_int_equal(t_ctl(&user, "mount -c .!hostfs!root /"), CG_OK);
-    assert_int_equal(t_ctl(&other, "mount -c .!hostfs!root /"), CG_OK);
+    assert_int_equal(t_user_mount(&user, &world), CG_OK);
+    assert_int_equal(t_user_mount(&other, &world), CG_OK);
     assert_int_equal(t_mkdir(&user, "/d"), CG_OK);
     assert_int_equal(t_put(&user, "/d/a", "hello"), CG_OK);
     return 0;
@@ -33,8 +31,6 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     (void)state;
-    t_user_fini(&user);
-    t_user_fini(&other);
     t_world_fini(&world);
     return 0;
 }

@@ -19,12 +19,9 @@ static int setup(void **state)
     (void)state;
     t_world_init(&world, 1, RTT_NS);
     t_serve(&world, "alpha!hostfs");
-    struct t_user *users[] = {&user, &other};
-    for (int i = 0; i < 2; i++) {
-        t_user_init(users[i], &world);
-        users[i]->ns->config.names_ns = names_ns;
-        assert_int_equal(t_ctl(users[i], "mount -c .!hostfs!root /"), CG_OK);
-    }
+    assert_int_equal(t_user_mount(&user, &world), CG_OK);
+    assert_int_equal(t_user_mount(&other, &world), CG_OK);
+    user.ns->config.names_ns = other.ns->config.names_ns = names_ns;
     assert_int_equal(t_mkdir(&user, "/d"), CG_OK);
     assert_int_equal(t_put(&user, "/d/a", "hello"), CG_OK);
     t_run(&world, 10 * names_ns);
@@ -34,8 +31,6 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     (void)state;
-    t_user_fini(&user);
-    t_user_fini(&other);
     t_world_fini(&world);
     return 0;
 }

@@ -17,15 +17,13 @@ static int setup(void **state)
     t_world_init(&world, 1, 1000000);
     t_serve(&world, "alpha!hostfs");
     t_serve(&world, "alpha!ramfs");
-    t_user_init(&user, &world);
-    assert_int_equal(t_ctl(&user, "mount -c .!hostfs!root /"), CG_OK);
+    assert_int_equal(t_user_mount(&user, &world), CG_OK);
     return 0;
 }
 
 static int teardown(void **state)
 {
     (void)state;
-    t_user_fini(&user);
     t_world_fini(&world);
     return 0;
 }

@@ -15,6 +15,9 @@ void t_world_init(struct t_world *w, uint64_t seed, uint64_t rtt_ns)
 
 void t_world_fini(struct t_world *w)
 {
+    while (w->user_count > 0) {
+        t_user_fini(w->users[0]);
+    }
     for (uint32_t i = 0; i < w->server_count; i++) {
         t_server_end(&w->servers[i]);
     }
@@ -223,6 +226,12 @@ void t_user_init(struct t_user *u, struct t_world *w)
     cg_err e = ns_new(&config, &u->ns);
     cg_assert(e == CG_OK && w->user_count < T_USERS_MAX);
     w->users[w->user_count++] = u;
+}
+
+cg_err t_user_mount(struct t_user *u, struct t_world *w)
+{
+    t_user_init(u, w);
+    return t_ctl(u, "mount -c .!hostfs!root /");
 }
 
 void t_user_fini(struct t_user *u)

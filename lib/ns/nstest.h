@@ -60,7 +60,7 @@ struct t_user {
 };
 
 void t_world_init(struct t_world *w, uint64_t seed, uint64_t rtt_ns);
-void t_world_fini(struct t_world *w); /* after its users */
+void t_world_fini(struct t_world *w); /* and its users */
 struct t_server *t_serve(struct t_world *w, const char *name);
 struct t_server *t_serve_ops(struct t_world *w, const char *name, const struct ninep_ops *ops);
 /* Its sessions are gone, its files are not. Takes three round trips. */
@@ -68,6 +68,7 @@ void t_server_restart(struct t_server *s);
 struct sim_server *t_sim(struct t_server *s);
 void t_server_end(struct t_server *s);
 void t_user_init(struct t_user *u, struct t_world *w);
+cg_err t_user_mount(struct t_user *u, struct t_world *w); /* one with alpha!hostfs at its root */
 void t_user_fini(struct t_user *u);
 bool t_step(struct t_world *w);
 void t_run(struct t_world *w, uint64_t ns);     /* lets so much time pass */

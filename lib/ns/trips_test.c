@@ -54,13 +54,11 @@ static int setup(void **state)
     t_world_init(&world, 1, RTT_MS * 1000000);
     t_serve(&world, "alpha!hostfs");
     struct t_user writer; /* another namespace: ours starts cold */
-    t_user_init(&writer, &world);
-    assert_int_equal(t_ctl(&writer, "mount -c .!hostfs!root /"), CG_OK);
+    assert_int_equal(t_user_mount(&writer, &world), CG_OK);
     fill(&writer, "/d", FILES, FILE_BYTES);
     t_user_fini(&writer);
     t_run(&world, 20 * UINT64_C(1000000000)); /* until its leases have ended */
-    t_user_init(&user, &world);
-    assert_int_equal(t_ctl(&user, "mount -c .!hostfs!root /"), CG_OK);
+    assert_int_equal(t_user_mount(&user, &world), CG_OK);
     struct ns_stat st;
     assert_int_equal(t_stat(&user, "/", &st), CG_OK); /* attach, and the root's lease */
     begin();
@@ -70,7 +68,6 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     (void)state;
-    t_user_fini(&user);
     t_world_fini(&world);
     return 0;
 }
@@ -146,8 +143,7 @@ static void sweep_tree(void **state)
     char path[64];
     struct t_user writer;
     struct ns_stat st;
-    t_user_init(&writer, &world);
-    assert_int_equal(t_ctl(&writer, "mount -c .!hostfs!root /"), CG_OK);
+    assert_int_equal(t_user_mount(&writer, &world), CG_OK);
     for (int d = 0; d < DIRS; d++) {
         snprintf(path, sizeof path, "/g%d", d);
         fill(&writer, path, EACH, 10);
