@@ -147,6 +147,7 @@ static bool forget_slice(uint32_t c)
         loop variant DRAIN_SLICE - k; */
     for (uint32_t k = 0; k < DRAIN_SLICE && c_top[c] != NIL; k++) {
         answer_forget(r_thread[c_top[c]]);
+        /*@ assert shorter: c_top[c] == \at(r_below[c_top[c]],LoopCurrent); */
     }
     return c_top[c] == NIL;
 }

@@ -107,6 +107,9 @@ void context_configure(uint32_t c, uint64_t budget, uint64_t period, uint64_t st
     assigns c_turn[c], c_count[c], c_used[c];
     REFILL_FIELDS(assigns)
     CONTEXTS(ensures)
+    ensures c_used[c] == end_of(\old(c_used[c]), used);
+    ensures c_budget[c] == c_period[c] ==> c_turn[c] ==
+        (end_of(\old(c_turn[c]), used) < c_budget[c] ? end_of(\old(c_turn[c]), used) : 0);
     ensures c_budget[c] == 0 ==> \result;
     ensures 0 < c_budget[c] < c_period[c] ==> (\result <==> c_time0[c] > end_of(start, used));
     ensures 0 < c_budget[c] < c_period[c] && \result ==>
@@ -120,7 +123,8 @@ bool context_charge(uint32_t c, uint64_t start, uint64_t used);
     REFILL_FIELDS(assigns)
     CONTEXTS(ensures)
     ensures c_time0[c] == \old(c_time0[c]) || c_time0[c] <= time;
-    ensures c_amount0[c] >= \old(c_amount0[c]); */
+    ensures c_amount0[c] >= \old(c_amount0[c]);
+    ensures c_count[c] == 1 || c_time1[c] > time; */
 void context_merge(uint32_t c, uint64_t time);
 
 /* Ticks that may be used before the turn is over. */

@@ -211,6 +211,9 @@ void invoke(uint32_t t, uint32_t slot)
     d_argument = 0;
     d_limit = 0;
     take_words();
+    /*@ assert taken: d_words == tag / 0x100000000 % 0x400 && d_argument == 0 && d_limit == 0 &&
+            \forall integer n; 0 <= n < MSG_WORDS_REGS ==>
+                d_word[n] == t_reg[t * T_REGS + R_W0 + n]; */
     uint32_t error = check_table(label);
     give_words(error != 0 ? error : decode_noun(label));
     /*@ assert handles: bound_cnode; */

@@ -90,6 +90,13 @@ uint32_t decode_untyped(uint32_t label);
     TABLES(assigns)
     WHOLE(ensures, NIL)
     ensures \result < ERRORS;
+    ensures \result == 0 && label == INV_CNODE_DELETE ==>
+        s_type[\old(slot_at(d_object, d_word[0]))] == 0;
+    ensures \result == 0 && label == INV_CNODE_REVOKE ==>
+        s_first[\old(slot_at(d_object, d_word[0]))] == NIL;
+    ensures \result == 0 && label == INV_CNODE_CANCEL ==>
+        s_type[\old(slot_at(d_object, d_word[0]))] == OBJ_ENDPOINT;
+    ensures \result == 0 && label == INV_CNODE_LOOK ==> d_answers == 8;
     ensures d_answers == \old(d_answers) || d_answers == 8; */
 uint32_t decode_cnode(uint32_t label);
 /*@ WHOLE(requires, NIL)
@@ -176,6 +183,7 @@ uint32_t decode_device(uint32_t label);
     ensures \result < ERRORS;
     ensures label == INV_IRQ_BIND && \result == 0 ==>
         s_parent[IRQ_SLOT(d_object)] == d_slot[0] && i_pending[d_object] == 0;
+    ensures label == INV_IRQ_ACK && \result == 0 ==> i_pending[d_object] == 0;
     ensures label == INV_IRQ_UNBIND ==> s_type[IRQ_SLOT(d_object)] == 0; */
 uint32_t decode_irq(uint32_t label);
 /*@ requires is_slot(d_self) && d_object + s_count[d_self] <= ARCH_PORTS;

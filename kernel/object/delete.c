@@ -35,6 +35,7 @@
     SLOT_FIELDS(assigns)
     BOUND_FIELDS(assigns)
     ALL(ensures, NIL)
+    ensures \forall integer x; THREAD_SLOT(t, 0) <= x < THREAD_SLOT(t, ROLES) ==> s_type[x] == 0;
     ensures \forall integer x; is_slot(x) && x < HOME_SLOTS ==> slot_stays(x);
     ensures \forall integer x; is_slot(x) ==> slot_stays(x) || s_type[x] == 0;
     ensures \forall integer x; is_slot(x) && \at(s_first[x],Pre) == NIL ==> s_first[x] == NIL; */
@@ -42,6 +43,8 @@ static void unbind(uint32_t t)
 {
     /*@ loop invariant 0 <= role <= ROLES;
         ALL(loop invariant, NIL)
+        loop invariant \forall integer x; THREAD_SLOT(t, 0) <= x < THREAD_SLOT(t, role) ==>
+            s_type[x] == 0;
         loop invariant \forall integer x; is_slot(x) && x < HOME_SLOTS ==> slot_stays(x);
         loop invariant \forall integer x; is_slot(x) ==> slot_stays(x) || s_type[x] == 0;
         loop invariant \forall integer x; is_slot(x) && \at(s_first[x],Pre) == NIL ==>
@@ -69,17 +72,25 @@ static void unbind(uint32_t t)
 static bool end_thread(uint32_t t)
 {
     unbind(t);
+    /*@ assert unbound: \forall integer x; THREAD_SLOT(t, 0) <= x < THREAD_SLOT(t, ROLES) ==>
+            s_type[x] == 0; */
     return thread_end(t);
 }
 
-/* One slice of ending what threads wait on. */
+/* One slice of ending what threads wait on; true when nobody does. */
 /*@ requires going;
     requires type == OBJ_ENDPOINT || type == OBJ_NOTIFICATION || type == OBJ_REPLY ||
         type == OBJ_CONTEXT;
     requires 1 <= object < length_of(type);
     RUNNING_FIELDS(assigns)
     assigns n_word[0 .. N_MAX-1];
-    ensures going; */
+    ensures going;
+    ensures \result && type == OBJ_ENDPOINT ==>
+        q_head[Q_SEND(object)] == NIL && q_head[Q_RECEIVE(object)] == NIL;
+    ensures \result && type == OBJ_NOTIFICATION ==>
+        q_head[Q_WAIT(object)] == NIL && n_word[object] == 0;
+    ensures \result && type == OBJ_REPLY ==> r_thread[object] == NIL;
+    ensures \result && type == OBJ_CONTEXT ==> c_thread[object] == NIL && running != object; */
 static bool awaited_end(uint32_t type, uint32_t object)
 {
     bool ended;
@@ -136,6 +147,10 @@ static bool memory_end(uint32_t s)
     ensures !\result ==> caps(NIL) && cnodes(NIL);                                                 \
     ensures slot_stays(s);                                                                         \
     ensures \forall integer x; is_slot(x) ==> slot_stays(x) || s_type[x] == 0;
+/* And what a step changes that empties no cnode. */
+#define STEP_FIELDS(clause)                                                                        \
+    SLOT_FIELDS(clause) BOUND_FIELDS(clause)                                                       \
+    clause owner[0 .. OBJECTS-1], f_state[0 .. PHYS_FRAMES-1], k_size[0 .. HOME_SLOTS-1];
 /* clang-format on */
 
 /*@ requires s_type[s] == OBJ_CNODE && k_count[s_object[s]] == 0;
@@ -209,6 +224,9 @@ static void entry_free(uint32_t s)
     owner[cap_own(s)] = NIL;
 }
 
+/* For contracts: what a step did to c, which had a parent and perhaps a first child. */
+#define STEPPED(c, first, parent) ((first) == NIL ? s_type[c] == 0 : s_parent[first] == (parent))
+
 /* One step of emptying c, which owns nothing: what was derived from it goes to what it was derived
  * from itself, and once there is no more of that it goes. */
 /*@ WHOLE(requires, NIL)
@@ -216,6 +234,7 @@ static void entry_free(uint32_t s)
     SLOT_FIELDS(assigns)
     BOUND_FIELDS(assigns)
     WHOLE(ensures, NIL)
+    ensures STEPPED(c, \old(s_first[c]), \old(s_parent[c]));
     ensures \forall integer x; is_slot(x) ==> slot_stays(x) || s_type[x] == 0; */
 static void copy_step(uint32_t c)
 {
@@ -231,7 +250,7 @@ static void copy_step(uint32_t c)
     requires is_slot(s) && s_type[s] != 0 && s_first[s] == NIL;
     requires own_of(s) != 0 && owner[own_of(s)] == s;
     requires s_type[s] == OBJ_CNODE ==> k_count[s_object[s]] == 0;
-    TABLES(assigns)
+    STEP_FIELDS(assigns)
     WHOLE(ensures, NIL)
     ensures 1 <= \result <= REVOKE_SLICE;
     ensures \forall integer x; is_slot(x) ==> slot_stays(x) || s_type[x] == 0; */
@@ -252,9 +271,13 @@ static uint32_t owner_step(uint32_t s)
     requires is_slot(s) && s_type[s] != 0;
     requires s_type[s] == OBJ_CNODE && s_first[s] == NIL && owner[own_of(s)] == s ==>
         k_count[s_object[s]] == 0;
-    TABLES(assigns)
+    STEP_FIELDS(assigns)
     WHOLE(ensures, NIL)
     ensures 1 <= \result <= REVOKE_SLICE;
+    ensures \old(owner[own_of(s)]) != s ==>
+        STEPPED(s, \old(s_first[s]), \old(s_parent[s]));
+    ensures \old(owner[own_of(s)]) == s && \old(s_first[s]) != NIL ==>
+        STEPPED(\old(s_first[s]), \old(s_first[s_first[s]]), s);
     ensures \forall integer x; is_slot(x) ==> slot_stays(x) || s_type[x] == 0; */
 static uint32_t cap_step(uint32_t s)
 {
@@ -278,7 +301,7 @@ static bool owns_filled_cnode(uint32_t s)
            k_count[s_object[s]] != 0;
 }
 
-/* The owner s of a cnode, without children, goes to the cnode's own slot 0. */
+/* The owner s of a cnode, without children, goes to the cnode's own slot 0: one step. */
 /*@ WHOLE(requires, NIL)
     requires is_home(s) && s_type[s] == OBJ_CNODE && s_first[s] == NIL;
     requires owner[s_object[s]] == s && s_type[s_object[s]] == 0;
@@ -286,9 +309,10 @@ static bool owns_filled_cnode(uint32_t s)
     BOUND_FIELDS(assigns)
     assigns owner[0 .. OBJECTS-1];
     WHOLE(ensures, NIL)
+    ensures s_type[s] == 0 && \result == 1;
     ensures \forall integer x; is_slot(x) ==>
         slot_stays(x) || s_type[x] == 0 || (x < HOME_SLOTS && s_home[x] == x); */
-static void detach(uint32_t s)
+static uint32_t detach(uint32_t s)
 {
     uint32_t k = s_object[s];
     /*@ assert first: k_size[k] != 0 && s_home[k] == k; */
@@ -297,6 +321,7 @@ static void detach(uint32_t s)
     cap_remove(s);
     /*@ assert filled: home_filled(NIL); */
     /*@ assert owners: cnode_owner(NIL); */
+    return 1;
 }
 
 /* Takes the empty slots at the end of cnode k out of reach, and the one of its owner d if it lies
@@ -304,10 +329,12 @@ static void detach(uint32_t s)
 /*@ requires cnodes(NIL) && is_home(k) && owner[k] == d;
     assigns k_count[k];
     ensures cnodes(NIL);
-    ensures k_count[k] <= \old(k_count[k]); */
+    ensures k_count[k] <= \old(k_count[k]);
+    ensures k_count[k] == \old(k_count[k]) && k_count[k] != 0 ==>
+        k + k_count[k] - 1 != d && s_type[k + k_count[k] - 1] != 0; */
 static void cnode_trim(uint32_t k, uint32_t d)
 {
-    /*@ loop invariant 0 <= n <= CNODE_SCAN && k_count[k] <= \at(k_count[k],Pre);
+    /*@ loop invariant 0 <= n <= CNODE_SCAN && k_count[k] == \at(k_count[k],Pre) - n;
         loop invariant k_sizes;
         loop invariant home_filled(NIL);
         loop assigns n, k_count[k];
@@ -324,17 +351,41 @@ static void cnode_trim(uint32_t k, uint32_t d)
     }
 }
 
-/* One step of emptying the cnode that d owns: its last slot. d itself may lie in it and stays. */
+/* One step of emptying s, which lies in a cnode that is being emptied itself. */
+/*@ WHOLE(requires, NIL)
+    requires is_home(s) && s_type[s] != 0 && s != s_home[s];
+    STEP_FIELDS(assigns)
+    WHOLE(ensures, NIL)
+    ensures 1 <= \result <= REVOKE_SLICE;
+    EMPTIED(ensures) */
+static uint32_t last_step(uint32_t s)
+{
+    if (owns_filled_cnode(s)) {
+        return detach(s);
+    }
+    return cap_step(s);
+}
+
+/* One step of emptying the cnode that d owns: its last slot. d itself may lie in it and stays.
+ * Empty slots at the end are passed, or the last one was not empty. */
 /*@ WHOLE(requires, NIL)
     requires is_slot(d) && s_type[d] == OBJ_CNODE && owner[own_of(d)] == d;
+    requires k_count[s_object[d]] != 0;
     TABLES(assigns)
     WHOLE(ensures, NIL)
     ensures 1 <= \result <= REVOKE_SLICE;
+    ensures k_count[\old(s_object[d])] < \old(k_count[s_object[d]]) ||
+        (k_count[\old(s_object[d])] == \old(k_count[s_object[d]]) &&
+            \old(s_object[d] + k_count[s_object[d]] - 1) != d &&
+            \old(s_type[s_object[d] + k_count[s_object[d]] - 1]) != 0);
     EMPTIED(ensures) */
 static uint32_t cnode_step(uint32_t d)
 {
     uint32_t k = s_object[d];
     cnode_trim(k, d);
+    /*@ assert ahead: k_count[k] < \at(k_count[s_object[d]],Pre) ||
+            (k_count[k] == \at(k_count[s_object[d]],Pre) && k + k_count[k] - 1 != d &&
+                s_type[k + k_count[k] - 1] != 0); */
     if (k_count[k] == 0) {
         return COST_SCAN;
     }
@@ -342,11 +393,7 @@ static uint32_t cnode_step(uint32_t d)
     if (last == d || s_type[last] == 0) {
         return COST_SCAN;
     }
-    if (!owns_filled_cnode(last)) {
-        return cap_step(last);
-    }
-    detach(last);
-    return 1;
+    return last_step(last);
 }
 
 /*@ WHOLE(requires, NIL)
@@ -434,6 +481,7 @@ bool move_slice(uint32_t from, uint32_t to)
         loop variant REVOKE_SLICE - cost; */
     while (cost < REVOKE_SLICE && s_first[from] != NIL) {
         cap_raise(from);
+        /*@ assert raised: s_first[from] == \at(s_next[s_first[from]],LoopCurrent); */
         cost++;
     }
     if (s_first[from] != NIL) {

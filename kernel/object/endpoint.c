@@ -192,11 +192,14 @@ static void receive_wait(uint32_t t, uint32_t e, uint32_t r)
     requires r == NIL || (is_reply(r) && r_thread[r] == NIL);
     MEET_FIELDS(assigns)
     assigns t_fault[0 .. T_MAX-1];
+    ensures \result == ERR_AGAIN ==> t_state[\old(q_head[PRIORITIES + e + 1])] <= THREAD_READY;
     ensures going;
     ensures messages;
     ensures \result < ERRORS;
     ensures \result != 0 ==> t_state[t] == THREAD_READY && t_queue[t] == NIL &&
         t_reply[t] == NIL && (r == NIL || r_thread[r] == NIL);
+    ensures \old(q_head[PRIORITIES + e + 1]) == NIL ==>
+        \result == (wait ? 0 : ERR_WAIT) && (wait ==> t_state[t] == THREAD_RECEIVING);
     ensures t_state[t] == THREAD_READY ||
         (wait && t_state[t] == THREAD_RECEIVING && t_reply[t] == r); */
 static uint32_t receive_next(uint32_t t, uint32_t e, uint32_t r, bool wait)
@@ -238,6 +241,10 @@ uint32_t endpoint_receive(uint32_t t, uint32_t e, uint32_t r, bool wait)
         loop invariant messages;
         loop invariant error != 0 ==> t_queue[t] == NIL && t_reply[t] == NIL &&
             t_state[t] == THREAD_READY && (r == NIL || r_thread[r] == NIL);
+        loop invariant k == 0 ==> error == ERR_AGAIN &&
+            q_head[PRIORITIES + e + 1] == \at(q_head[PRIORITIES + e + 1],Pre);
+        loop invariant k > 0 && \at(q_head[PRIORITIES + e + 1],Pre) == NIL ==>
+            error == (wait ? 0 : ERR_WAIT) && (wait ==> t_state[t] == THREAD_RECEIVING);
         loop invariant t_state[t] == THREAD_READY ||
             (wait && t_state[t] == THREAD_RECEIVING && t_reply[t] == r);
         loop assigns k, error, t_fault[0 .. T_MAX-1];
@@ -257,6 +264,10 @@ bool endpoint_cancel(uint32_t e, uint64_t badge)
     }
     /*@ loop invariant 0 <= k <= DRAIN_SLICE;
         loop invariant works;
+        loop invariant e_badge[e] == badge;
+        loop invariant \let t = CANCELLED_FIRST(e);
+            k == 0 ? e_cursor[e] == t : t != NIL && t_badge[t] == badge ==>
+                t_state[t] <= THREAD_READY;
         loop assigns k, t_fault[0 .. T_MAX-1];
         WAKE_FIELDS(loop assigns)
         loop variant DRAIN_SLICE - k; */
@@ -276,6 +287,11 @@ bool endpoint_end(uint32_t e)
 {
     /*@ loop invariant 0 <= k <= DRAIN_SLICE;
         loop invariant works;
+        loop invariant \let t = \at(q_head[Q_SEND(e)] != NIL ? q_head[Q_SEND(e)]
+                                                           : q_head[Q_RECEIVE(e)],Pre);
+            k > 0 && t != NIL ==> t_state[t] <= THREAD_READY;
+        loop invariant k == 0 ==> q_head[Q_SEND(e)] == \at(q_head[Q_SEND(e)],Pre) &&
+            q_head[Q_RECEIVE(e)] == \at(q_head[Q_RECEIVE(e)],Pre);
         loop assigns k, t_fault[0 .. T_MAX-1];
         WAKE_FIELDS(loop assigns)
         loop variant DRAIN_SLICE - k; */

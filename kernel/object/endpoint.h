@@ -36,6 +36,8 @@ extern uint64_t e_badge[E_MAX]; /* that the cancelling in e_cursor is about */
     ensures \result < ERRORS;
     ensures \result != 0 ==> t_state[t] == \old(t_state[t]) && t_queue[t] == NIL &&
         t_reply[t] == NIL;
+    ensures \old(q_head[PRIORITIES + E_MAX + e + 1]) == NIL ==>
+        \result == (wait ? 0 : ERR_WAIT);
     ensures \result == 0 && \old(q_head[PRIORITIES + E_MAX + e + 1]) == NIL ==>
         t_state[t] == state && t_queue[t] == PRIORITIES + e + 1 &&
         q_tail[PRIORITIES + e + 1] == t;
@@ -58,9 +60,18 @@ uint32_t endpoint_send(uint32_t t, uint32_t e, uint32_t state, bool wait);
     ensures \result < ERRORS;
     ensures \result != 0 ==>
         t_state[t] == THREAD_READY && t_queue[t] == NIL && t_reply[t] == NIL;
+    ensures \old(n_word[t_notification[t]]) != 0 ==>
+        \result == 0 && t_reg[t * 32] == LABEL_SIGNAL;
+    ensures \old(n_word[t_notification[t]]) == 0 && \old(q_head[PRIORITIES + e + 1]) == NIL ==>
+        \result == (wait ? 0 : ERR_WAIT) && (wait ==> t_state[t] == THREAD_RECEIVING);
     ensures t_state[t] == THREAD_READY ||
         (wait && t_state[t] == THREAD_RECEIVING && t_reply[t] == r); */
 uint32_t endpoint_receive(uint32_t t, uint32_t e, uint32_t r, bool wait);
+
+/* For the contract: who is looked at first: the first sender, or the next one of a cancelling that
+ * is under way. */
+#define CANCELLED_FIRST(e)                                                                         \
+    \at(e_cursor[e] == NIL || e_badge[e] != badge ? q_head[PRIORITIES + (e) + 1] : e_cursor[e], Pre)
 
 /* One slice of ending the waiting of senders with a badge. True when all are gone. */
 /*@ requires works;
@@ -68,6 +79,9 @@ uint32_t endpoint_receive(uint32_t t, uint32_t e, uint32_t r, bool wait);
     WAKE_FIELDS(assigns)
     assigns t_fault[0 .. T_MAX-1], e_badge[e];
     ensures works;
+    ensures e_badge[e] == badge;
+    ensures \let t = CANCELLED_FIRST(e);
+        t != NIL && t_badge[t] == badge ==> t_state[t] <= THREAD_READY;
     ensures \result == true <==> e_cursor[e] == NIL; */
 bool endpoint_cancel(uint32_t e, uint64_t badge);
 

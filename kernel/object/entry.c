@@ -70,6 +70,11 @@ static bool slot_allows(uint32_t s, uint32_t type, uint32_t right)
     ((t) == current && is_thread(t) && t_state[t] == THREAD_READY && t_queue[t] == NIL &&          \
      t_reply[t] == NIL)
 
+/* And what it was told: nothing is behind its handle; or it would have to wait, and may not. */
+#define TOLD(t, error) (t_reg[(t)*32] == (error)*0x100000000000000 + 2 * 0x100000000)
+#define UNNAMED(t)     TOLD(t, ERR_HANDLE)
+#define WAITS_NOT(t)   TOLD(t, ERR_WAIT)
+
 /* Sends by the capability in s. */
 /*@ requires going && messages;
     requires ASKS(t) && is_slot(s) && s_type[s] == OBJ_ENDPOINT;
@@ -77,7 +82,11 @@ static bool slot_allows(uint32_t s, uint32_t type, uint32_t right)
     MEET_FIELDS(assigns)
     assigns t_badge[t], t_rights[t];
     ensures going;
-    ensures messages; */
+    ensures messages;
+    ensures t_badge[t] == \old(s_badge[s]) && t_rights[t] == \old(s_rights[s]);
+    ensures \old(q_head[PRIORITIES + E_MAX + s_object[s] + 1]) == NIL ==>
+        (wait ? t_state[t] == state && t_queue[t] == PRIORITIES + \old(s_object[s]) + 1
+              : WAITS_NOT(t)); */
 static void send_to_endpoint(uint32_t t, uint32_t s, uint32_t state, bool wait)
 {
     uint32_t error;
@@ -97,6 +106,8 @@ static void send_to_endpoint(uint32_t t, uint32_t s, uint32_t state, bool wait)
     ensures going;
     ensures messages;
     ensures ASKS(t);
+    ensures t_badge[t] == 0 && t_rights[t] == \old(s_rights[s]);
+    ensures t_reg[t * 32] % 0x100000000000000 == (\result ? 0 : 2 * 0x100000000);
     ensures \result ==> r_thread[\old(s_object[s])] == NIL; */
 static bool send_to_reply(uint32_t t, uint32_t s)
 {
@@ -118,19 +129,30 @@ static bool send_to_reply(uint32_t t, uint32_t s)
     WAKE_FIELDS(assigns)
     assigns n_word[0 .. N_MAX-1];
     ensures going;
-    ensures messages; */
+    ensures messages;
+    ensures t_reg[t * 32] == 0;
+    ensures n_word[s_object[s]] == 0 ||
+        n_word[s_object[s]] == (\old(n_word[s_object[s]]) | s_badge[s]); */
 static void send_signal(uint32_t t, uint32_t s)
 {
-    message_done(t);
     notification_signal(s_object[s], s_badge[s]);
+    message_done(t);
 }
+
+/* For contracts: s, when the call began, led to an endpoint at which nobody waits to receive. */
+#define SENDS(s)                                                                                   \
+    \at((s) != NIL && s_type[s] == OBJ_ENDPOINT && (s_rights[s] & RIGHT_WRITE) != 0 &&             \
+            q_head[PRIORITIES + E_MAX + s_object[s] + 1] == NIL,                                   \
+        Pre)
 
 /*@ requires going && messages;
     requires ASKS(t) && s < HOME_SLOTS;
     INVOKE_FIELDS(assigns)
     ensures going;
     ensures messages;
-    ensures s == NIL ==> t_reg[t * 32] == ERR_HANDLE * 0x100000000000000 + 2 * 0x100000000; */
+    ensures s == NIL ==> UNNAMED(t);
+    ensures SENDS(s) ==> t_state[t] == THREAD_CALLING;
+    ensures \old(s != NIL && s_type[s] != OBJ_ENDPOINT) ==> d_caller == t && d_self == s; */
 static void syscall_call(uint32_t t, uint32_t s)
 {
     if (s != NIL && s_type[s] != OBJ_ENDPOINT) {
@@ -147,7 +169,11 @@ static void syscall_call(uint32_t t, uint32_t s)
     MEET_FIELDS(assigns)
     assigns t_badge[t], t_rights[t], t_fault[0 .. T_MAX-1], n_word[0 .. N_MAX-1];
     ensures going;
-    ensures messages; */
+    ensures messages;
+    ensures s == NIL ==> UNNAMED(t);
+    ensures SENDS(s) ==> (wait ? t_state[t] == THREAD_SENDING : WAITS_NOT(t));
+    ensures \old(s != NIL && s_type[s] == OBJ_NOTIFICATION && (s_rights[s] & RIGHT_WRITE) != 0) ==>
+        t_reg[t * 32] == 0; */
 static void syscall_send(uint32_t t, uint32_t s, bool wait)
 {
     if (slot_allows(s, OBJ_ENDPOINT, RIGHT_WRITE)) {
@@ -161,6 +187,15 @@ static void syscall_send(uint32_t t, uint32_t s, bool wait)
     }
 }
 
+/* For contracts: t, when the call began, asked without a reply object for what s leads to, of this
+ * type; and there was nothing. */
+#define ASKS_FOR(t, s, type)                                                                       \
+    \at((s) != NIL && s_type[s] == (type) && (s_rights[s] & RIGHT_READ) != 0 &&                    \
+            t_reg[(t)*32 + 11] < 0x100000000,                                                      \
+        Pre)
+#define NOTHING_SENT(t, s)                                                                         \
+    \at(n_word[t_notification[t]] == 0 && q_head[PRIORITIES + s_object[s] + 1] == NIL, Pre)
+
 /* t receives by the capability in s; r: slot of the reply object to offer, or NIL. What can be
  * refused before anything is done: 0 or the error, which t has then been told. */
 /*@ requires bound_cnode && cap_object && is_thread(t) && s < SLOTS && r < SLOTS;
@@ -173,7 +208,12 @@ static void syscall_send(uint32_t t, uint32_t s, bool wait)
         is_slot(r) && s_type[r] == OBJ_REPLY && (s_rights[r] & RIGHT_WRITE) != 0 &&
         (!answers ==> r_thread[s_object[r]] == NIL);
     ensures \result == 0 ==> \forall integer k; t * 32 <= k < t * 32 + 3 ==>
-        t_reg[k] == \at(t_reg[k],Pre); */
+        t_reg[k] == \at(t_reg[k],Pre);
+    ensures !answers && (ASKS_FOR(t, s, OBJ_ENDPOINT) || ASKS_FOR(t, s, OBJ_NOTIFICATION)) ==>
+        \result == 0;
+    ensures s == NIL ==> \result == 1 && UNNAMED(t);
+    ensures \result == 1 ==> UNNAMED(t) || TOLD(t, ERR_TYPE) || TOLD(t, ERR_RIGHT) ||
+        TOLD(t, ERR_BUSY); */
 static uint32_t check_receive(uint32_t t, uint32_t s, uint32_t r, bool answers)
 {
     if (!slot_allows(s, OBJ_ENDPOINT, RIGHT_READ) &&
@@ -201,7 +241,10 @@ static uint32_t check_receive(uint32_t t, uint32_t s, uint32_t r, bool answers)
     MEET_FIELDS(assigns)
     assigns t_fault[0 .. T_MAX-1], n_word[0 .. N_MAX-1];
     ensures going;
-    ensures messages; */
+    ensures messages;
+    ensures \old(n_word[t_notification[t]]) != 0 ==> t_reg[t * 32] == LABEL_SIGNAL;
+    ensures \old(n_word[t_notification[t]]) == 0 && \old(q_head[PRIORITIES + e + 1]) == NIL ==>
+        (wait ? t_state[t] == THREAD_RECEIVING : WAITS_NOT(t)); */
 static void receive(uint32_t t, uint32_t e, uint32_t r, bool wait)
 {
     uint32_t error = endpoint_receive(t, e, r, wait);
@@ -216,7 +259,9 @@ static void receive(uint32_t t, uint32_t e, uint32_t r, bool wait)
     WAKE_FIELDS(assigns)
     assigns n_word[n];
     ensures going;
-    ensures messages; */
+    ensures messages;
+    ensures \old(n_word[n]) != 0 ==> t_reg[t * 32] == LABEL_SIGNAL;
+    ensures \old(n_word[n]) == 0 ==> (wait ? t_state[t] == THREAD_WAITING : WAITS_NOT(t)); */
 static void receive_signal(uint32_t t, uint32_t n, bool wait)
 {
     uint32_t error = notification_wait(t, n, wait);
@@ -230,7 +275,12 @@ static void receive_signal(uint32_t t, uint32_t n, bool wait)
     MEET_FIELDS(assigns)
     assigns t_fault[0 .. T_MAX-1], n_word[0 .. N_MAX-1];
     ensures going;
-    ensures messages; */
+    ensures messages;
+    ensures s == NIL ==> UNNAMED(t);
+    ensures ASKS_FOR(t, s, OBJ_ENDPOINT) && NOTHING_SENT(t, s) ==>
+        (wait ? t_state[t] == THREAD_RECEIVING : WAITS_NOT(t));
+    ensures ASKS_FOR(t, s, OBJ_NOTIFICATION) && \old(n_word[s_object[s]]) == 0 ==>
+        (wait ? t_state[t] == THREAD_WAITING : WAITS_NOT(t)); */
 static void syscall_receive(uint32_t t, uint32_t s, bool wait)
 {
     uint32_t r = handle_slot(t, t_reg[t * T_REGS + R_HANDLE] / 0x100000000ULL);
@@ -251,7 +301,8 @@ static void syscall_receive(uint32_t t, uint32_t s, bool wait)
     MEET_FIELDS(assigns)
     assigns t_badge[t], t_rights[t], t_fault[0 .. T_MAX-1], n_word[0 .. N_MAX-1];
     ensures going;
-    ensures messages; */
+    ensures messages;
+    ensures s == NIL ==> UNNAMED(t); */
 static void syscall_reply_receive(uint32_t t, uint32_t s)
 {
     uint32_t r = handle_slot(t, t_reg[t * T_REGS + R_HANDLE] / 0x100000000ULL);
@@ -271,7 +322,10 @@ static void syscall_reply_receive(uint32_t t, uint32_t s)
     assigns turn_over;
     ensures going;
     ensures messages;
-    ensures number == SYS_YIELD ==> turn_over && t_reg[t * 32] == 0; */
+    ensures number == SYS_YIELD ==> turn_over && t_reg[t * 32] == 0;
+    ensures number >= CALLS ==> TOLD(t, ERR_LABEL);
+    ensures SYS_CALL <= number < SYS_YIELD && \old(t_reg[t * 32 + 11]) % 0x100000000 == 0 ==>
+        UNNAMED(t); */
 static void syscall(uint32_t t, uint32_t number)
 {
     uint32_t s = handle_slot(t, t_reg[t * T_REGS + R_HANDLE] % 0x100000000ULL);
@@ -308,20 +362,22 @@ void slow_syscall(uint32_t t)
 {
     uint64_t tag = t_reg[t_row(t) + R_TAG];
     schedule_enter();
-    /*@ assert going; */
+    /*@ assert going && since == now; */
     if (tag >= TAG_NATIVE) {
         syscall(t, TAG_CODE(tag));
     } else {
         fault_tell(t, FAULT_SYSCALL);
     }
+    /*@ assert told: tag < TAG_NATIVE ==> t_fault[t] == FAULT_SYSCALL; */
     schedule();
 }
 
 void slow_fault(uint32_t t, uint32_t fault)
 {
     schedule_enter();
-    /*@ assert going; */
+    /*@ assert going && since == now; */
     fault_tell(t, fault);
+    /*@ assert told: t_fault[t] == fault; */
     schedule();
 }
 
@@ -330,7 +386,8 @@ void slow_fault(uint32_t t, uint32_t fault)
     WAKE_FIELDS(assigns)
     assigns n_word[0 .. N_MAX-1], i_pending[i];
     ensures going;
-    ensures messages; */
+    ensures messages;
+    ensures i_pending[i] == 1; */
 static void signal_line(uint32_t i)
 {
     uint32_t s = irq_came(i);
@@ -345,8 +402,9 @@ static void signal_line(uint32_t i)
 void entry_interrupt(uint32_t irq)
 {
     schedule_enter();
-    /*@ assert going; */
+    /*@ assert going && since == now; */
     signal_line(irq + 1);
+    /*@ assert came: i_pending[irq + 1] == 1; */
     schedule();
 }
 
@@ -357,6 +415,6 @@ void entry_timer(void)
 {
     timer_due = ARCH_NEVER;
     schedule_enter();
-    /*@ assert going; */
+    /*@ assert going && since == now; */
     schedule();
 }

@@ -31,16 +31,18 @@
     ensures entry; */
 void other_syscall(uint32_t t);
 
-/* What that one leaves: any system call, and any fault. */
+/* What that one leaves: any system call, and any fault. The time until then is charged. */
 /*@ requires entry;
     requires t == current && t != NIL;
     ENTRY_FIELDS(assigns)
-    ensures entry; */
+    ensures entry;
+    ensures since == now; */
 void slow_syscall(uint32_t t);
 /*@ requires entry;
     requires t == current && t != NIL && 0 < fault < FAULTS;
     ENTRY_FIELDS(assigns)
-    ensures entry; */
+    ensures entry;
+    ensures since == now; */
 void slow_fault(uint32_t t, uint32_t fault);
 
 #endif

@@ -82,10 +82,13 @@ void other_syscall(uint32_t t)
     uint64_t tag = t_reg[t_row(t) + R_TAG];
     if (tag < TAG_NATIVE && fast_tells(t)) {
         fast_tell(t, FAULT_SYSCALL);
+        /*@ assert told: t_fault[t] == FAULT_SYSCALL; */
     } else if (tag / 0x100000000000000ULL == CODE_REPLY_RECEIVE && fast_answers(t)) {
         fast_answer(t);
+        /*@ assert waits: t_state[t] == THREAD_RECEIVING; */
     } else {
         slow_syscall(t);
+        /*@ assert charged: since == now; */
     }
 }
 
@@ -99,7 +102,9 @@ void entry_fault(uint64_t vector, uint64_t code, uint64_t address)
     uint32_t fault = fault_note(t, vector, code, address);
     if (fast_tells(t)) {
         fast_tell(t, fault);
+        /*@ assert told: t_fault[t] == fault; */
     } else {
         slow_fault(t, fault);
+        /*@ assert charged: since == now; */
     }
 }

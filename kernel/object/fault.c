@@ -51,6 +51,9 @@ void fault_time(uint32_t t)
         t_reg[t * T_REGS + R_FAULT_NUMBER] = c_used[t_context[t]];
         t_reg[t * T_REGS + R_FAULT_ADDRESS] = c_time0[t_context[t]];
         t_reg[t * T_REGS + R_FAULT_CODE] = 0;
+        /*@ assert noted: t_reg[t * 32 + R_FAULT_NUMBER] == c_used[t_context[t]] &&
+                t_reg[t * 32 + R_FAULT_ADDRESS] == c_time0[t_context[t]] &&
+                t_reg[t * 32 + R_FAULT_CODE] == 0; */
         fault_send(t, FAULT_TIME, ROLE_TIMEOUT);
     }
 }

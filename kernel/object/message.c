@@ -119,7 +119,8 @@ static void pass_buffer(uint32_t from, uint32_t to, uint32_t words)
     ensures hidden;
     ensures home_filled(NIL);
     ensures \forall integer s; is_home(s) && \at(s_type[s],Pre) != 0 ==>
-        s_type[s] == \at(s_type[s],Pre) && s_object[s] == \at(s_object[s],Pre); */
+        s_type[s] == \at(s_type[s],Pre) && s_object[s] == \at(s_object[s],Pre);
+    ensures ALL_HANDED(from, to, handles); */
 static void pass_handles(uint32_t from, uint32_t to, uint32_t handles)
 {
     /*@ loop invariant 0 <= k <= handles;
@@ -131,6 +132,9 @@ static void pass_handles(uint32_t from, uint32_t to, uint32_t handles)
         loop invariant k <= 2 && handles > 2 ==> HANDLE_FITS(from, to, 2);
         loop invariant \forall integer s; is_home(s) && \at(s_type[s],Pre) != 0 ==>
             s_type[s] == \at(s_type[s],Pre) && s_object[s] == \at(s_object[s],Pre);
+        loop invariant k > 0 ==> HANDED(from, to, 0);
+        loop invariant k > 1 ==> HANDED(from, to, 1);
+        loop invariant k > 2 ==> HANDED(from, to, 2);
         loop assigns k;
         COPY_FIELDS(loop assigns)
         loop variant handles - k; */
@@ -173,7 +177,8 @@ static uint64_t packed_rest(uint64_t extra, uint32_t n)
     ensures hidden;
     ensures home_filled(NIL);
     ensures \forall integer s; is_home(s) && \at(s_type[s],Pre) != 0 ==>
-        s_type[s] == \at(s_type[s],Pre) && s_object[s] == \at(s_object[s],Pre); */
+        s_type[s] == \at(s_type[s],Pre) && s_object[s] == \at(s_object[s],Pre);
+    ensures ALL_HANDED(from, to, handles); */
 static void hand_over(uint32_t from, uint32_t to, uint32_t handles)
 {
     pass_handles(from, to, handles);

@@ -28,6 +28,14 @@
 #define PACKED_OF(t, k) packed_of(t_cnode[t], t_reg[(t)*32 + 12], k)
 #define HANDLE_FITS(from, to, k)                                                                   \
     handle_fits(t_cnode[from], t_reg[(from)*32 + 12], t_cnode[to], t_reg[(to)*32 + 12], k)
+/* For contracts: the empty slot of to that packed handle k named has now what from's names. */
+#define HANDED_SLOT(t, k) \at(packed_of(t_cnode[t], t_reg[(t)*32 + 12], k), Pre)
+#define HANDED(from, to, k)                                                                        \
+    (s_type[HANDED_SLOT(to, k)] == s_type[HANDED_SLOT(from, k)] &&                                 \
+     s_object[HANDED_SLOT(to, k)] == s_object[HANDED_SLOT(from, k)])
+#define ALL_HANDED(from, to, handles)                                                              \
+    (((handles) < 1 || HANDED(from, to, 0)) && ((handles) < 2 || HANDED(from, to, 1)) &&           \
+     ((handles) < 3 || HANDED(from, to, 2)))
 #define HANDLES_FIT(from, to, handles)                                                             \
     handles_fit(t_cnode[from], t_reg[(from)*32 + 12], t_cnode[to], t_reg[(to)*32 + 12], handles)
 
@@ -80,6 +88,7 @@ uint32_t message_check(uint32_t from, uint32_t to);
     ensures bound_cnode && bound_buffer;
     ensures t_reg[to * 32 + 11] == t_badge[from];
     ensures t_fault[from] != 0 ==> t_reg[to * 32] == LABEL_FAULT + t_fault[from] + 10 * 0x100000000;
+    ensures t_fault[from] == 0 ==> ALL_HANDED(from, to, \at(HANDLES_OF(from),Pre));
     ensures words: t_fault[from] == 0 ==> \forall integer r;
         to * 32 + 1 <= r < to * 32 + 11 && r < to * 32 + 1 + \at(WORDS_OF(from),Pre) ==>
         t_reg[r] == \at(t_reg[r - to * 32 + from * 32],Pre); */

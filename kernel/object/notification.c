@@ -32,8 +32,8 @@ static void deliver(uint32_t t, uint64_t word)
 /*@ requires queues && placed(NIL);
     requires n_links && is_notification(n);
     assigns \nothing;
-    ensures \result == NIL ==> q_head[PRIORITIES + 2 * E_MAX + n + 1] == NIL &&
-        t_state[n_thread[n]] != THREAD_RECEIVING;
+    ensures \result == WAITER(n);
+    ensures \result == NIL ==> t_state[n_thread[n]] != THREAD_RECEIVING;
     ensures \result != NIL ==> is_thread(\result) &&
         (t_state[\result] == THREAD_RECEIVING || t_state[\result] == THREAD_WAITING); */
 static uint32_t waiter(uint32_t n)
@@ -106,6 +106,9 @@ bool notification_end(uint32_t n)
 {
     /*@ loop invariant 0 <= k <= DRAIN_SLICE;
         loop invariant works;
+        loop invariant \let t = \at(q_head[Q_WAIT(n)],Pre);
+            k > 0 && t != NIL ==> t_state[t] <= THREAD_READY;
+        loop invariant k == 0 ==> q_head[Q_WAIT(n)] == \at(q_head[Q_WAIT(n)],Pre);
         loop assigns k;
         WAKE_FIELDS(loop assigns)
         loop assigns t_fault[0 .. T_MAX-1];

@@ -38,6 +38,11 @@ extern uint32_t t_notification[T_MAX];
     clause r_thread[0 .. R_MAX-1], t_reg[0 .. T_MAX * 32 - 1];
 /* clang-format on */
 
+/* For contracts: who gets what is signalled to n; NIL: nobody waits. */
+#define WAITER(n)                                                                                  \
+    (t_state[n_thread[n]] == THREAD_RECEIVING ? n_thread[n]                                        \
+                                              : q_head[PRIORITIES + 2 * E_MAX + (n) + 1])
+
 /* Sets bits: answers the bound thread if it waits to receive, else the first waiter, else they stay
  * to be taken. */
 /*@ requires works;
@@ -47,6 +52,9 @@ extern uint32_t t_notification[T_MAX];
     ensures works;
     ensures n_links;
     ensures n_word[n] == 0 || n_word[n] == (\old(n_word[n]) | bits);
+    ensures \let t = \old(WAITER(n)); t != NIL && (\old(n_word[n]) | bits) != 0 ==>
+        t_state[t] == THREAD_READY && t_reg[t * 32] == LABEL_SIGNAL &&
+        t_reg[t * 32 + 11] == (\old(n_word[n]) | bits);
     ensures n_word[n] != 0 ==> t_state[n_thread[n]] != THREAD_RECEIVING; */
 void notification_signal(uint32_t n, uint64_t bits);
 
@@ -88,6 +96,8 @@ bool notification_take(uint32_t t);
     ensures works;
     ensures n_links;
     ensures n_thread[n] == t && t_notification[t] == n;
+    ensures \old(n_word[n]) != 0 && \old(t_state[t]) == THREAD_RECEIVING ==>
+        t_reg[t * 32] == LABEL_SIGNAL && t_reg[t * 32 + 11] == \old(n_word[n]);
     ensures n_word[n] != 0 ==> t_state[t] != THREAD_RECEIVING; */
 void notification_bind(uint32_t n, uint32_t t);
 

@@ -47,7 +47,8 @@ uint32_t own_base(uint8_t type);
 
 /* What each noun offers. X_end does one slice of ending an object; true when nothing is left to do,
  * and the entry is as the boot left it: free to be made anew. Threads that wait on the object are
- * answered with ERR_CANCELLED. Only threads have something that a new one needs. */
+ * answered with ERR_CANCELLED, in each slice at least who is first. Only threads have something
+ * that a new one needs. */
 /*@ requires is_thread(t);
     assigns t_reg[t * 32 .. t * 32 + 31];
     ensures \forall integer r; t * 32 <= r < t * 32 + 32 && r != t * 32 + R_FULL ==>
@@ -59,14 +60,17 @@ void thread_init(uint32_t t);
     RUNNING_FIELDS(assigns)
     ensures works;
     ensures \result && t_state[t] == THREAD_STOPPED && t_queue[t] == NIL && t_fault[t] == 0;
-    ensures t_reply[t] == NIL && t_context[t] == NIL && current != t; */
+    ensures t_reply[t] == NIL && t_context[t] == NIL && current != t && t_priority[t] == 0; */
 bool thread_end(uint32_t t);
 /*@ requires works;
     requires 1 <= e < E_MAX;
     RUNNING_FIELDS(assigns)
     ensures works;
     ensures \result ==> q_head[PRIORITIES + e + 1] == NIL && e_cursor[e] == NIL &&
-        q_head[PRIORITIES + E_MAX + e + 1] == NIL; */
+        q_head[PRIORITIES + E_MAX + e + 1] == NIL;
+    ensures \let t = \old(q_head[PRIORITIES + e + 1] != NIL ? q_head[PRIORITIES + e + 1]
+                                                           : q_head[PRIORITIES + E_MAX + e + 1]);
+        t != NIL ==> t_state[t] <= THREAD_READY; */
 bool endpoint_end(uint32_t e);
 /*@ requires works;
     requires 1 <= n < N_MAX;
@@ -75,7 +79,9 @@ bool endpoint_end(uint32_t e);
     assigns n_word[n];
     ensures works;
     ensures n_links;
-    ensures \result ==> q_head[PRIORITIES + 2 * E_MAX + n + 1] == NIL && n_word[n] == 0; */
+    ensures \result ==> q_head[PRIORITIES + 2 * E_MAX + n + 1] == NIL && n_word[n] == 0;
+    ensures \let t = \old(q_head[PRIORITIES + 2 * E_MAX + n + 1]);
+        t != NIL ==> t_state[t] <= THREAD_READY; */
 bool notification_end(uint32_t n);
 /*@ requires works;
     requires 1 <= r < R_MAX;
@@ -114,7 +120,8 @@ bool context_end(uint32_t c);
         (role == ROLE_NOTIFICATION ? s_object[THREAD_SLOT(t, role)] : \old(t_notification[t]));
     ensures \forall integer n; is_notification(n) ==> n_thread[n] ==
         (role == ROLE_NOTIFICATION && n == s_object[THREAD_SLOT(t, role)]
-             ? t : \at(n_thread[n],Pre)); */
+             ? t : \at(n_thread[n],Pre));
+    ensures role == ROLE_CONTEXT ==> t_context[t] == s_object[THREAD_SLOT(t, role)]; */
 void thread_bound(uint32_t t, uint32_t role);
 /*@ requires works;
     requires n_links && is_thread(t) && role < ROLES;
@@ -131,7 +138,8 @@ void thread_bound(uint32_t t, uint32_t role);
     ensures t_notification[t] == (role == ROLE_NOTIFICATION ? NIL : \old(t_notification[t]));
     ensures \forall integer n; is_notification(n) ==> n_thread[n] ==
         (role == ROLE_NOTIFICATION && n == s_object[THREAD_SLOT(t, role)]
-             ? NIL : \at(n_thread[n],Pre)); */
+             ? NIL : \at(n_thread[n],Pre));
+    ensures role == ROLE_CONTEXT ==> t_context[t] != s_object[THREAD_SLOT(t, role)]; */
 void thread_unbound(uint32_t t, uint32_t role);
 
 /* The notification of line i is about to leave its hidden slot. */

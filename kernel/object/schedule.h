@@ -143,7 +143,10 @@ extern bool turn_over;           /* the running context's turn is over */
     assigns c_amount0[running], c_amount1[running], c_amount2[running], c_amount3[running];
     ensures contexts;
     ensures s_due;
-    ensures since == now == arch_clock; */
+    ensures since == now == arch_clock;
+    ensures running == NIL || now <= \old(since) ==> !turn_over;
+    ensures running != NIL && now > \old(since) ==>
+        c_used[running] == end_of(\old(c_used[running]), now - \old(since)); */
 void schedule_enter(void);
 
 /* Makes t ready, which stands in no queue: it runs as soon as its turn and its budget allow. Who
@@ -158,7 +161,9 @@ void schedule_enter(void);
     ensures due_times;
     PLACED(ensures)
     ensures t_state[t] == THREAD_READY;
-    ensures t_queue[t] == NIL || t_queue[t] == t_priority[t] + 1; */
+    ensures t_queue[t] == NIL || t_queue[t] == t_priority[t] + 1;
+    ensures t_queue[t] != NIL ==> (t_context[t] == running && !turn_over
+        ? q_head[t_queue[t]] == t : q_tail[t_queue[t]] == t); */
 void schedule_ready(uint32_t t);
 
 /* Stops t, and takes it out of the queue that it stands in, if any. */

@@ -147,6 +147,8 @@ bool table_end(uint32_t table)
         loop invariant \forall integer s; is_slot(s) ==>
             (s_table[s] == \at(s_table[s],Pre) && s_entry[s] == \at(s_entry[s],Pre)) ||
             (\at(s_table[s],Pre) == table && s_table[s] == NIL && s_entry[s] == 0);
+        loop invariant done > 0 ==> \exists integer s;
+            is_slot(s) && \at(s_table[s],Pre) == table && s_table[s] == NIL;
         loop assigns e, done, phys[table * 512 .. table * 512 + 1023];
         loop assigns s_table[0 .. SLOTS-1], s_entry[0 .. SLOTS-1];
         loop variant entries - e; */
@@ -158,6 +160,7 @@ bool table_end(uint32_t table)
             }
             /*@ assert mapped: s_table[s] == table && s_entry[s] == e; */
             unmap_next(table, e, s);
+            /*@ assert freed: \at(s_table[\at(s,Here)],Pre) == table && s_table[s] == NIL; */
             done++;
         }
     }

@@ -169,6 +169,8 @@ void table_init(uint32_t table, uint32_t level);
     ensures \result ==> f_state[table] == F_DIRTY && f_state[table + 1] == F_DIRTY;
     ensures !\result ==> f_state[table] == \old(f_state[table]);
     ensures !\result ==> f_state[table + 1] == F_REVERSE;
+    ensures !\result ==> \exists integer s;
+        is_slot(s) && \at(s_table[s],Pre) == table && s_table[s] == NIL;
     ensures \forall integer s; is_slot(s) ==>
         (s_table[s] == \at(s_table[s],Pre) && s_entry[s] == \at(s_entry[s],Pre)) ||
         (\at(s_table[s],Pre) == table && s_table[s] == NIL && s_entry[s] == 0); */

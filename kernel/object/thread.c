@@ -49,7 +49,7 @@ static void leave_context(uint32_t t)
     requires is_thread(t) && t_state[t] == THREAD_STOPPED && t_queue[t] == NIL;
     assigns current, t_fault[t], t_priority[t];
     ensures works;
-    ensures current != t && t_fault[t] == 0; */
+    ensures current != t && t_fault[t] == 0 && t_priority[t] == 0; */
 static void thread_clear(uint32_t t)
 {
     if (current == t) {

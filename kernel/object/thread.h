@@ -89,7 +89,8 @@ void thread_cancel(uint32_t t, uint32_t error);
     DUE_FIELDS(assigns)
     ensures works;
     ensures t_state[t] ==
-        (\old(t_state[t]) == THREAD_STOPPED ? THREAD_READY : \old(t_state[t])); */
+        (\old(t_state[t]) == THREAD_STOPPED ? THREAD_READY : \old(t_state[t]));
+    ensures \old(t_state[t]) == THREAD_STOPPED ==> t_fault[t] == 0; */
 void thread_resume(uint32_t t);
 
 /*@ requires stands;

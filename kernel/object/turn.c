@@ -159,7 +159,8 @@ static void schedule_put_off(void)
     ensures due_times;
     ensures contexts;
     ensures placed(NIL);
-    ensures GOES_ON && due_count == \old(due_count) - 1; */
+    ensures GOES_ON && due_count == \old(due_count) - 1;
+    ensures c_count[c] == 1 || c_time1[c] > now; */
 static void release(uint32_t c)
 {
     uint32_t t = c_thread[c];
@@ -187,10 +188,12 @@ static void release(uint32_t c)
     ensures due_times;
     ensures contexts;
     ensures placed(NIL);
-    ensures GOES_ON; */
+    ensures GOES_ON;
+    ensures due_count == 0 || now < c_due[due_heap[1]] ||
+        due_count == \old(due_count) - RELEASE_SLICE; */
 static void schedule_release(void)
 {
-    /*@ loop invariant 0 <= k <= RELEASE_SLICE;
+    /*@ loop invariant 0 <= k <= RELEASE_SLICE && due_count == \at(due_count,Pre) - k;
         loop invariant queues;
         loop invariant ready_queues;
         loop invariant due_times;
@@ -299,6 +302,8 @@ void schedule(void)
 {
     schedule_put_off();
     schedule_release();
+    /*@ assert released: due_count == 0 || now < c_due[due_heap[1]] ||
+            due_count < C_MAX - RELEASE_SLICE; */
     schedule_choose();
     schedule_timer();
 }
