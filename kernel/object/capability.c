@@ -98,7 +98,8 @@ void cap_raise(uint32_t c)
     ensures FIELD_LEFT(t_cnode, ROLE_CNODE) && FIELD_LEFT(t_space, ROLE_SPACE);
     ensures FIELD_LEFT(t_buffer, ROLE_BUFFER) && FIELD_LEFT(t_notification, ROLE_NOTIFICATION);
     ensures \forall integer n; is_notification(n) ==> n_thread[n] ==
-        (hides_notification(s) && n == s_object[s] ? NIL : \at(n_thread[n],Pre)); */
+        (hides_notification(s) && n == s_object[s] ? NIL : \at(n_thread[n],Pre));
+    ensures s >= IRQ_SLOT(0) ==> i_pending[s - IRQ_SLOT(0)] == 0; */
 static void leave_hidden(uint32_t s)
 {
     if (s >= IRQ_SLOT(0)) {
@@ -131,7 +132,8 @@ static void leave_table(uint32_t s)
     assigns s_next[s_prev[s]], s_first[s_parent[s]], s_prev[s_next[s]];
     FOREST(ensures) CAPS(ensures)
     ensures hidden_leaf && hidden_irq;
-    ensures s_type[s] == 0 && s_parent[s] == NIL && s_first[s] == NIL; */
+    ensures s_type[s] == 0 && s_parent[s] == NIL && s_first[s] == NIL;
+    ensures s_kind[s] == 0 && s_count[s] == 0; */
 static void empty(uint32_t s)
 {
     derivation_remove(s);

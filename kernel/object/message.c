@@ -178,7 +178,11 @@ static uint64_t packed_rest(uint64_t extra, uint32_t n)
     ensures home_filled(NIL);
     ensures \forall integer s; is_home(s) && \at(s_type[s],Pre) != 0 ==>
         s_type[s] == \at(s_type[s],Pre) && s_object[s] == \at(s_object[s],Pre);
-    ensures ALL_HANDED(from, to, handles); */
+    ensures ALL_HANDED(from, to, handles);
+    ensures t_reg[to * 32 + 12] == \old(t_reg[to * 32 + 12]) %
+        (handles == 1 ? 0x200000 : handles == 2 ? 0x40000000000 : 0x8000000000000000);
+    ensures t_reg[from * 32 + 12] == (handles == 1 ? \old(t_reg[from * 32 + 12]) / 0x200000
+        : handles == 2 ? \old(t_reg[from * 32 + 12]) / 0x40000000000 : 0); */
 static void hand_over(uint32_t from, uint32_t to, uint32_t handles)
 {
     pass_handles(from, to, handles);
@@ -202,6 +206,7 @@ void message_pass(uint32_t from, uint32_t to)
     }
     t_reg[to * T_REGS + R_TAG] = (tag & TAG_MESSAGE) | TAG(0, 0, 0, handles);
     t_reg[to * T_REGS + R_HANDLE] = t_badge[from];
+    /*@ assert tag: t_reg[to * 32] == ((tag & TAG_MESSAGE) | TAG(0, 0, 0, handles)); */
     if (handles != 0) {
         /*@ assert named: t_reg[from * 32 + 12] == \at(t_reg[from * 32 + 12],Pre); */
         hand_over(from, to, handles);
