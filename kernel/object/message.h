@@ -28,6 +28,8 @@
 #define PACKED_OF(t, k) packed_of(t_cnode[t], t_reg[(t)*32 + 12], k)
 #define HANDLE_FITS(from, to, k)                                                                   \
     handle_fits(t_cnode[from], t_reg[(from)*32 + 12], t_cnode[to], t_reg[(to)*32 + 12], k)
+#define HANDLES_FIT(from, to, handles)                                                             \
+    handles_fit(t_cnode[from], t_reg[(from)*32 + 12], t_cnode[to], t_reg[(to)*32 + 12], handles)
 /* For contracts: the empty slot of to that packed handle k named has now what from's names. */
 #define HANDED_SLOT(t, k) \at(packed_of(t_cnode[t], t_reg[(t)*32 + 12], k), Pre)
 #define HANDED(from, to, k)                                                                        \
@@ -36,8 +38,6 @@
 #define ALL_HANDED(from, to, handles)                                                              \
     (((handles) < 1 || HANDED(from, to, 0)) && ((handles) < 2 || HANDED(from, to, 1)) &&           \
      ((handles) < 3 || HANDED(from, to, 2)))
-#define HANDLES_FIT(from, to, handles)                                                             \
-    handles_fit(t_cnode[from], t_reg[(from)*32 + 12], t_cnode[to], t_reg[(to)*32 + 12], handles)
 
 /*@ // the slot of cnode c behind packed handle k
     logic integer packed_of{L}(integer c, integer extra, integer k) =
