@@ -218,12 +218,10 @@ cg_err secure_roster_revoke(struct secure_roster *r, const uint8_t id[16], uint6
                             struct cg_errbuf *eb)
 {
     uint32_t at = secure__roster_lower(r->revoked, r->revokeds, sizeof(*r->revoked), 0, id, 16);
-    struct secure_revoked *place = &r->revoked[at];
-
-    if (!secure_roster_revoked(r, id)) {
-        place =
-            insert((void **)&r->revoked, &r->revokeds, SECURE_REVOKED_MAX, sizeof(*place), at, eb);
-    }
+    struct secure_revoked *place = secure_roster_revoked(r, id)
+                                       ? &r->revoked[at]
+                                       : insert((void **)&r->revoked, &r->revokeds,
+                                                SECURE_REVOKED_MAX, sizeof(*place), at, eb);
     if (place == NULL) {
         return CG_ELIMIT;
     }
