@@ -358,6 +358,13 @@ static cg_err open_frame(struct pack_in *p, struct load *l, const struct frame_h
     return frame_unpack(l->packer, h->alg, body, h->data_len, out->raw, h->raw_len);
 }
 
+/* A frame that is not what it should be, or was not to be had: the other side may have ended. */
+static cg_err unreadable(const struct pack_in *p, uint32_t at, cg_err e, struct cg_errbuf *eb)
+{
+    return cg_fail(eb, e, "packs/%08x at %u: %s", p->id, at,
+                   e == CG_EIO ? "damaged frame" : cg_err_meaning(e));
+}
+
 cg_err pack_load(const struct store_io *io, struct pack_in *p, struct load *l, uint32_t at,
                  bool data, struct frame_in *out, struct cg_errbuf *eb)
 {
@@ -369,7 +376,7 @@ cg_err pack_load(const struct store_io *io, struct pack_in *p, struct load *l, u
         e = CG_EIO;
     }
     if (e) {
-        return cg_fail(eb, e, "packs/%08x at %u: damaged frame", p->id, at);
+        return unreadable(p, at, e, eb);
     }
     size_t want =
         (data ? frame_head_total(&h) : FRAME_HEAD_BYTES + h.dir_len + TAG_BYTES) - FRAME_HEAD_BYTES;
@@ -377,15 +384,15 @@ cg_err pack_load(const struct store_io *io, struct pack_in *p, struct load *l, u
     if (!e && got < want) {
         e = CG_EIO;
     }
-    if (!e) {
-        e = frame_in_room(out, h.objects, data);
+    if (e) {
+        return unreadable(p, at, e, eb);
     }
+    e = frame_in_room(out, h.objects, data);
     if (!e) {
         e = open_frame(p, l, &h, data, out);
     }
     if (e) {
-        return e == CG_ENOMEM ? e
-                              : cg_fail(eb, CG_EIO, "packs/%08x at %u: damaged frame", p->id, at);
+        return e == CG_ENOMEM ? e : unreadable(p, at, CG_EIO, eb);
     }
     out->pack = p->id;
     out->at = at;

@@ -135,8 +135,9 @@ static cg_err read_page(struct store *s, struct run *r, uint32_t page, uint32_t 
             e = CG_EIO;
         }
     }
-    return e ? cg_fail(eb, e, "index/%08x page %u: damaged; `store repair` makes the index anew",
-                       r->rec.id, page)
+    return e ? cg_fail(eb, e, "index/%08x page %u: %s", r->rec.id, page,
+                       e == CG_EIO ? "damaged; `store repair` makes the index anew"
+                                   : cg_err_meaning(e))
              : CG_OK;
 }
 
