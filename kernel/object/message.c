@@ -203,6 +203,9 @@ void message_pass(uint32_t from, uint32_t to)
     message_words(from, to, words < MSG_WORDS_REGS ? words : MSG_WORDS_REGS);
     if (words > MSG_WORDS_REGS) {
         pass_buffer(from, to, words);
+        /*@ assert buffer: \forall integer k; 10 <= k < words ==>
+                phys[t_buffer[to] * 512 + k] ==
+                    \at(phys[t_buffer[\at(from,Here)] * 512 + k],Pre); */
     }
     t_reg[to * T_REGS + R_TAG] = (tag & TAG_MESSAGE) | TAG(0, 0, 0, handles);
     t_reg[to * T_REGS + R_HANDLE] = t_badge[from];
